@@ -1,0 +1,85 @@
+//! The reasons for which a message ends in `dead-letter/`, as they are written in `.why.json` and in error replies.
+
+use std::fmt;
+
+/// One reason, spelled as in the bus format, section 8. The spelling is part of the format and never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    MalformedJson,
+    InvalidMessage,
+    TooLarge,
+    NotARegularFile,
+    IdConflict,
+    Unsigned,
+    BadSignature,
+    StaleTimestamp,
+    UnknownRecipient,
+    NotPermitted,
+    Denied,
+    Expired,
+    HandlerFailed,
+    Timeout,
+    ResourceLimit,
+    Loop,
+    RateLimited,
+    Internal,
+}
+
+impl Code {
+    /// Every code, in the order of the bus format.
+    pub const ALL: [Code; 18] = [
+        Code::MalformedJson,
+        Code::InvalidMessage,
+        Code::TooLarge,
+        Code::NotARegularFile,
+        Code::IdConflict,
+        Code::Unsigned,
+        Code::BadSignature,
+        Code::StaleTimestamp,
+        Code::UnknownRecipient,
+        Code::NotPermitted,
+        Code::Denied,
+        Code::Expired,
+        Code::HandlerFailed,
+        Code::Timeout,
+        Code::ResourceLimit,
+        Code::Loop,
+        Code::RateLimited,
+        Code::Internal,
+    ];
+
+    /// The spelling in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::MalformedJson => "malformed-json",
+            Code::InvalidMessage => "invalid-message",
+            Code::TooLarge => "too-large",
+            Code::NotARegularFile => "not-a-regular-file",
+            Code::IdConflict => "id-conflict",
+            Code::Unsigned => "unsigned",
+            Code::BadSignature => "bad-signature",
+            Code::StaleTimestamp => "stale-timestamp",
+            Code::UnknownRecipient => "unknown-recipient",
+            Code::NotPermitted => "not-permitted",
+            Code::Denied => "denied",
+            Code::Expired => "expired",
+            Code::HandlerFailed => "handler-failed",
+            Code::Timeout => "timeout",
+            Code::ResourceLimit => "resource-limit",
+            Code::Loop => "loop",
+            Code::RateLimited => "rate-limited",
+            Code::Internal => "internal",
+        }
+    }
+
+    /// The code with this spelling, if there is one.
+    pub fn from_str(text: &str) -> Option<Code> {
+        Code::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
