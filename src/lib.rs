@@ -5,6 +5,8 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`bus`] | where a message is: names, claims, the commit log, recovery. The only one that touches the bus folders |
 //! | [`message`] | what a message is: strict JSON, ids, fields, replies, what a handler may answer. Pure |
 
+pub mod bus;
 pub mod message;

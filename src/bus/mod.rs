@@ -1,0 +1,30 @@
+//! Where a message is: the only room that touches the bus folders.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`layout`] | every name, spelled once |
+//! | [`disk`] | the one door to the file system |
+//! | [`place`], [`room`], [`term`] | who is active, and where its work lies |
+//! | [`claim`] | from the drop into the room |
+//! | [`record`], [`log`] | what was decided, durably |
+//! | [`publish`] | what everybody sees |
+//! | [`journal`], [`ids`] | what is remembered |
+//! | [`recover`] | what a dead service left |
+
+pub mod claim;
+pub mod disk;
+pub mod error;
+pub mod ids;
+pub mod journal;
+pub mod layout;
+pub mod log;
+pub mod place;
+pub mod publish;
+pub mod record;
+pub mod recover;
+pub mod room;
+pub mod term;
+pub mod time;
+
+pub use disk::{Disk, DiskError};
+pub use error::BusError;
