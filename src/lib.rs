@@ -9,4 +9,6 @@
 //! | [`message`] | what a message is: strict JSON, ids, fields, replies, what a handler may answer. Pure |
 
 pub mod bus;
+pub mod control;
 pub mod message;
+pub mod policy;

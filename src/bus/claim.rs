@@ -8,7 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustix::fs::{AtFlags, OFlags, Stat};
 use rustix::io::Errno;
@@ -79,7 +78,7 @@ pub enum Found {
 pub struct Opened {
     pub name: OsString,
     pub state: FileState,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Vec<u8>,
     pub writers: Writers,
     file: File,
 }
@@ -110,7 +109,7 @@ pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskErro
     }
     let file = File::from(fd);
     let bytes = disk::read_all(&file, state.bytes as usize).map_err(|e| DiskError::new("read", name, e))?;
-    Ok(Found::File(Opened { name: name.to_owned(), state, bytes: bytes.into(), writers, file }))
+    Ok(Found::File(Opened { name: name.to_owned(), state, bytes, writers, file }))
 }
 
 fn unopened(disk: &Disk, name: &OsStr) -> Result<Found, DiskError> {
@@ -159,7 +158,6 @@ pub struct Claim {
     pub name: ClaimName,
     /// What it was called where it was dropped.
     pub dropped_as: String,
-    pub bytes: Arc<[u8]>,
     pub state: FileState,
 }
 
@@ -189,7 +187,7 @@ pub fn claim(disk: &Disk, room: &Room, opened: Opened) -> Result<Claimed, BusErr
         return Ok(Claimed::No);
     }
     let dropped_as = opened.name.to_string_lossy().into_owned();
-    Ok(Claimed::Yes(Claim { name, dropped_as, bytes: opened.bytes, state: opened.state }))
+    Ok(Claimed::Yes(Claim { name, dropped_as, state: opened.state }))
 }
 
 /// Claims a thing of the drop as it is, unread: it will be moved aside.
@@ -199,7 +197,7 @@ pub fn claim_unread(disk: &Disk, room: &Room, dropped: &OsStr, state: FileState)
         return Ok(Claimed::No);
     }
     let dropped_as = dropped.to_string_lossy().into_owned();
-    Ok(Claimed::Yes(Claim { name, dropped_as, bytes: Arc::from([]), state }))
+    Ok(Claimed::Yes(Claim { name, dropped_as, state }))
 }
 
 fn take(disk: &Disk, room: &Room, dropped: &OsStr, name: &ClaimName) -> Result<bool, BusError> {
@@ -238,7 +236,7 @@ pub fn resume(disk: &Disk, room: &Room, folder: &str, waiting: &str) -> Result<O
 /// What a claim that is in the room already holds.
 #[derive(Debug)]
 pub enum Read {
-    Message(Claim),
+    Message(Claim, Vec<u8>),
     /// Somebody still writes to it (it was claimed by a service that did not get to put it back).
     BeingWritten,
     TooLarge(FileState),
@@ -266,7 +264,7 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
     }
     let bytes = disk::read_all(&File::from(fd), state.bytes as usize).map_err(|e| DiskError::new("read", &path, e))?;
     let dropped_as = format!("{}.json", name.stem);
-    Ok(Read::Message(Claim { name, dropped_as, bytes: bytes.into(), state }))
+    Ok(Read::Message(Claim { name, dropped_as, state }, bytes))
 }
 
 /// A hard link to a file elsewhere could change it behind our back; after the grace time it is moved aside.

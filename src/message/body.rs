@@ -193,12 +193,7 @@ impl Message {
     /// The fields that the bus format does not name: key and value as they are spelled, in the order of the text.
     pub fn extras(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_named = |index: usize| self.fields.slots.contains(&Some(index as u32));
-        let members = self
-            .fields
-            .members
-            .iter()
-            .enumerate()
-            .filter(move |(index, _)| !is_named(*index));
+        let members = self.fields.members.iter().enumerate().filter(move |(index, _)| !is_named(*index));
         members.map(|(_, member)| (member.key.of(self.text.as_str()), member.value.of(self.text.as_str())))
     }
 

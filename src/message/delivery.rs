@@ -33,9 +33,7 @@ impl Message {
     /// that the sender wrote, with id and timestamp where they were given, and with `delivery` at the end.
     pub fn render_delivered(&self, delivery: &Delivery) -> Rendered {
         let text = self.text.as_str();
-        let shared = self
-            .largest_member()
-            .filter(|index| self.fields.members[*index].value.range().len() > COPIED);
+        let shared = self.largest_member().filter(|index| self.fields.members[*index].value.range().len() > COPIED);
         let shared_len = shared.map_or(0, |index| self.fields.members[index].value.range().len());
         let mut out = ObjectWriter::new(text.len() - shared_len + 256);
         if self.slot(Field::Id).is_none() {
@@ -62,15 +60,8 @@ impl Message {
     /// Where the most bytes are that need not be copied.
     fn largest_member(&self) -> Option<usize> {
         let dropped = self.fields.slots[Field::Delivery as usize].map(|index| index as usize);
-        let members = self
-            .fields
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| Some(*index) != dropped);
-        members
-            .max_by_key(|(_, member)| member.value.range().len())
-            .map(|(index, _)| index)
+        let members = self.fields.members.iter().enumerate().filter(|(index, _)| Some(*index) != dropped);
+        members.max_by_key(|(_, member)| member.value.range().len()).map(|(index, _)| index)
     }
 }
 
@@ -99,10 +90,7 @@ impl Delivery {
     /// Reads `hops` of the `delivery` that a file of the service states. None where it states none.
     pub fn stated_hops(delivery_text: &str) -> Option<u32> {
         let outline = json::scan(delivery_text, json::MAX_DEPTH).ok()?;
-        let member = outline
-            .members
-            .iter()
-            .find(|member| json::unescape(member.key.of(delivery_text)) == "hops")?;
+        let member = outline.members.iter().find(|member| json::unescape(member.key.of(delivery_text)) == "hops")?;
         member.value.of(delivery_text).parse().ok()
     }
 }

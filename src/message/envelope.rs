@@ -57,16 +57,9 @@ impl Envelope {
             )));
         }
         let members = rescan(payload)?;
-        let get = |key: &str| {
-            members
-                .iter()
-                .find(|member| json::unescape(member.key.of(payload)) == key)
-        };
-        let action = format!(
-            "{}.{}",
-            word(payload, "namespace", get("namespace"))?,
-            word(payload, "command", get("command"))?
-        );
+        let get = |key: &str| members.iter().find(|member| json::unescape(member.key.of(payload)) == key);
+        let action =
+            format!("{}.{}", word(payload, "namespace", get("namespace"))?, word(payload, "command", get("command"))?);
         let action = Action::parse(&action)
             .map_err(|error| Invalid::new(format!("\"namespace\" and \"command\" together: {error}")))?;
         let offset = message.payload_range().map_or(0, |range| range.start);
@@ -77,18 +70,12 @@ impl Envelope {
             Some(member) => request_id(payload, member)?,
         };
         let parameters = parameters.map(|range| offset + range.start..offset + range.end);
-        Ok(Envelope {
-            action,
-            parameters,
-            request_id,
-        })
+        Ok(Envelope { action, parameters, request_id })
     }
 
     /// The parameters as they are spelled; `null` if there are none. `message` is the one that was parsed.
     pub fn parameters_text<'m>(&self, message: &'m Message) -> &'m str {
-        self.parameters
-            .clone()
-            .map_or("null", |range| &message.text.as_str()[range])
+        self.parameters.clone().map_or("null", |range| &message.text.as_str()[range])
     }
 
     /// `{requestId, success, result | error}`. The payload "of the message" is its parameters.
@@ -119,14 +106,9 @@ fn word<'p>(payload: &'p str, key: &str, member: Option<&Member>) -> Result<std:
         },
         Some(member) => {
             let kind = member.kind.described();
-            Err(Invalid::new(format!(
-                "\"{key}\" in the payload must be a string, but is {kind}"
-            )))
+            Err(Invalid::new(format!("\"{key}\" in the payload must be a string, but is {kind}")))
         }
-        None => Err(Invalid::new(format!(
-            "\"{key}\" is missing in the payload of \"{}\"",
-            Envelope::EXECUTE
-        ))),
+        None => Err(Invalid::new(format!("\"{key}\" is missing in the payload of \"{}\"", Envelope::EXECUTE))),
     }
 }
 

@@ -165,9 +165,7 @@ impl Action {
 
     /// What stands behind the last dot: `echo` of `mcp.core.echo`. The whole without a dot.
     pub fn command(&self) -> &str {
-        self.as_str()
-            .rsplit_once('.')
-            .map_or(self.as_str(), |(_, command)| command)
+        self.as_str().rsplit_once('.').map_or(self.as_str(), |(_, command)| command)
     }
 }
 
@@ -179,10 +177,7 @@ fn id_problem(text: &str) -> Option<NameProblem> {
     if !first.is_ascii_alphanumeric() {
         return Some(NameProblem::FirstCharacter);
     }
-    if !bytes
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-    {
+    if !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
         return Some(NameProblem::Character);
     }
     if bytes.len() > MAX_ID_CHARS {
@@ -204,9 +199,7 @@ fn id_problem(text: &str) -> Option<NameProblem> {
 fn is_device_name(text: &str) -> bool {
     let stem = text.split_once('.').map_or(text, |(stem, _)| stem);
     match stem.as_bytes() {
-        [_, _, _] => ["con", "prn", "aux", "nul"]
-            .iter()
-            .any(|device| stem.eq_ignore_ascii_case(device)),
+        [_, _, _] => ["con", "prn", "aux", "nul"].iter().any(|device| stem.eq_ignore_ascii_case(device)),
         [port @ .., b'0'..=b'9'] => port.eq_ignore_ascii_case(b"com") || port.eq_ignore_ascii_case(b"lpt"),
         [..] => false,
     }
@@ -219,9 +212,7 @@ fn action_problem(text: &str) -> Option<NameProblem> {
     if text.len() > MAX_ACTION_CHARS && text.chars().nth(MAX_ACTION_CHARS).is_some() {
         return Some(NameProblem::TooLong { max: MAX_ACTION_CHARS });
     }
-    text.chars()
-        .any(char::is_control)
-        .then_some(NameProblem::ControlCharacter)
+    text.chars().any(char::is_control).then_some(NameProblem::ControlCharacter)
 }
 
 fn traceparent_problem(text: &str) -> Option<NameProblem> {

@@ -21,11 +21,7 @@ impl JsonText {
     pub fn parse(text: impl Into<String>) -> Result<JsonText, json::Error> {
         let text = text.into();
         let span = json::scan(&text, JsonText::MAX_DEPTH)?.span;
-        Ok(JsonText(if span.of(&text).len() == text.len() {
-            text.into()
-        } else {
-            span.of(&text).into()
-        }))
+        Ok(JsonText(if span.of(&text).len() == text.len() { text.into() } else { span.of(&text).into() }))
     }
 
     /// How many containers a value may have inside each other: three less than a message, which is the most that we put

@@ -44,10 +44,7 @@ impl Message {
             }
         };
         match read_fields(&text, outline.kind, outline.members, given) {
-            Ok(fields) => Ok(Message {
-                text: Text::new(text),
-                fields: Arc::new(fields),
-            }),
+            Ok(fields) => Ok(Message { text: Text::new(text), fields: Arc::new(fields) }),
             Err((invalid, members)) => Err(Refusal {
                 code: Code::InvalidMessage,
                 message: invalid.message,
@@ -70,11 +67,7 @@ fn read_fields(text: &str, kind: Kind, members: Vec<Member>, given: Given) -> Re
             slots[field as usize] = Some(index as u32);
         }
     }
-    let reader = Reader {
-        text,
-        members: &members,
-        slots,
-    };
+    let reader = Reader { text, members: &members, slots };
     match reader.read(given) {
         Ok(mut fields) => {
             fields.members = members;
@@ -107,9 +100,7 @@ impl Reader<'_> {
             sender: self.required(Field::Sender, AgentId::parse)?,
             recipient: self.recipient()?,
             action: self.required(Field::Action, Action::parse)?,
-            timestamp: self
-                .integer(Field::Timestamp, MAX_INTEGER)?
-                .unwrap_or_else(|| given.timestamp()),
+            timestamp: self.integer(Field::Timestamp, MAX_INTEGER)?.unwrap_or_else(|| given.timestamp()),
             signature,
             in_reply_to: self.name(Field::InReplyTo, MessageId::parse)?,
             correlation_id: self.name(Field::CorrelationId, MessageId::parse)?,
@@ -128,28 +119,17 @@ impl Reader<'_> {
     }
 
     fn missing(&self, field: Field) -> Invalid {
-        Invalid {
-            message: format!("the field \"{}\" is missing", field.name()),
-            hint: self.misspelled(field),
-        }
+        Invalid { message: format!("the field \"{}\" is missing", field.name()), hint: self.misspelled(field) }
     }
 
     /// A field with a similar name that the bus format does not know. Looks at a bounded number of short keys.
     fn misspelled(&self, field: Field) -> Option<String> {
-        let keys = self
-            .members
-            .iter()
-            .take(64)
-            .map(|member| json::unescape(member.key.of(self.text)));
+        let keys = self.members.iter().take(64).map(|member| json::unescape(member.key.of(self.text)));
         let unknown = keys.filter(|key| key.len() <= 32 && Field::named(key).is_none());
         let plain = |key: &str| key.replace(['_', '-', ' '], "").to_lowercase();
         let with_distance = unknown.map(|key| (strsim::damerau_levenshtein(&plain(&key), field.name()), key));
         let (_, nearest) = with_distance.filter(|(distance, _)| *distance <= 2).min()?;
-        Some(format!(
-            "\"{}\" looks like a misspelling of \"{}\"",
-            visible(&nearest, QUOTED),
-            field.name()
-        ))
+        Some(format!("\"{}\" looks like a misspelling of \"{}\"", visible(&nearest, QUOTED), field.name()))
     }
 
     /// A field whose value is a string.
@@ -175,9 +155,7 @@ impl Reader<'_> {
     }
 
     fn id(&self, given: Given) -> Result<MessageId, Invalid> {
-        Ok(self
-            .name(Field::Id, MessageId::parse)?
-            .unwrap_or_else(|| given.id(self.text)))
+        Ok(self.name(Field::Id, MessageId::parse)?.unwrap_or_else(|| given.id(self.text)))
     }
 
     /// A signature covers the id and the timestamp, so neither can be added to a signed message.
@@ -262,10 +240,7 @@ impl Reader<'_> {
     fn wrong_type(&self, field: Field, member: &Member, wanted: &str) -> Invalid {
         let (name, value) = (field.name(), quoted(member, self.text));
         let hint = (member.kind == Kind::Null).then(|| format!("leave \"{name}\" out instead of setting it to null"));
-        Invalid {
-            message: format!("the field \"{name}\" must be {wanted}, but is {value}"),
-            hint,
-        }
+        Invalid { message: format!("the field \"{name}\" must be {wanted}, but is {value}"), hint }
     }
 }
 
@@ -276,10 +251,7 @@ impl Invalid {
 
     /// "is "x" must not" reads better with a comma and "which".
     fn reworded(mut self) -> Invalid {
-        self.message = self
-            .message
-            .replacen("\" must ", "\", which must ", 1)
-            .replacen("\" may ", "\", which may ", 1);
+        self.message = self.message.replacen("\" must ", "\", which must ", 1).replacen("\" may ", "\", which may ", 1);
         self
     }
 }
@@ -290,11 +262,7 @@ fn quoted(member: &Member, text: &str) -> String {
         Kind::Null => "null".into(),
         Kind::Object | Kind::Array => member.kind.described().into(),
         Kind::String | Kind::Number | Kind::Bool => {
-            format!(
-                "{} ({})",
-                member.kind.described(),
-                visible(member.value.of(text), QUOTED)
-            )
+            format!("{} ({})", member.kind.described(), visible(member.value.of(text), QUOTED))
         }
     }
 }
@@ -312,17 +280,11 @@ fn recipients(spelled: &str) -> Result<Vec<AgentId>, Invalid> {
     for (index, element) in elements.iter().enumerate() {
         if element.kind != Kind::String {
             let value = quoted(element, spelled);
-            return Err(Invalid::new(format!(
-                "element {index} of \"recipient\" must be an agent id, but is {value}"
-            )));
+            return Err(Invalid::new(format!("element {index} of \"recipient\" must be an agent id, but is {value}")));
         }
         let agent = AgentId::parse(&json::unescape(element.value.of(spelled))).map_err(|error| {
             let hint = (error.name == "*").then(|| "\"*\" stands alone, not in a list".to_owned());
-            Invalid {
-                message: format!("element {index} of \"recipient\" is {error}"),
-                hint,
-            }
-            .reworded()
+            Invalid { message: format!("element {index} of \"recipient\" is {error}"), hint }.reworded()
         })?;
         if agents.contains(&agent) {
             return Err(Invalid::new(format!("the field \"recipient\" lists \"{agent}\" twice")));
@@ -356,13 +318,11 @@ fn read_error(spelled: &str, offset: usize) -> Result<ErrorBody, Invalid> {
         (Some(code), Some(message)) if !code.is_empty() && code.chars().nth(MAX_ERROR_CODE_CHARS).is_none() => {
             Ok(ErrorBody { code, message, details })
         }
-        (Some(_), Some(_)) => Err(Invalid::new(format!(
-            "\"code\" in \"error\" must have 1 to {MAX_ERROR_CODE_CHARS} characters"
-        ))),
+        (Some(_), Some(_)) => {
+            Err(Invalid::new(format!("\"code\" in \"error\" must have 1 to {MAX_ERROR_CODE_CHARS} characters")))
+        }
         (None, _) => Err(Invalid::new("the object \"error\" must have a string \"code\"".into())),
-        (Some(_), None) => Err(Invalid::new(
-            "the object \"error\" must have a string \"message\"".into(),
-        )),
+        (Some(_), None) => Err(Invalid::new("the object \"error\" must have a string \"message\"".into())),
     }
 }
 

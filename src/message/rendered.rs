@@ -16,10 +16,7 @@ pub struct Rendered {
 impl Rendered {
     /// The pieces in their order, for a gathering write.
     pub fn segments(&self) -> [&[u8]; 3] {
-        let middle = self
-            .shared
-            .as_ref()
-            .map_or(&[][..], |(text, range)| &text.as_bytes()[range.clone()]);
+        let middle = self.shared.as_ref().map_or(&[][..], |(text, range)| &text.as_bytes()[range.clone()]);
         [&self.head, middle, &self.tail]
     }
 
@@ -57,23 +54,14 @@ impl ObjectWriter {
     pub(super) fn new(capacity: usize) -> ObjectWriter {
         let mut head = Vec::with_capacity(capacity);
         head.push(b'{');
-        ObjectWriter {
-            head,
-            shared: None,
-            tail: Vec::new(),
-            is_first: true,
-        }
+        ObjectWriter { head, shared: None, tail: Vec::new(), is_first: true }
     }
 
     /// A key as it is spelled in JSON, with its quotes; the value must follow.
     pub(super) fn key(&mut self, spelled: &str) -> &mut Vec<u8> {
         let separator = if self.is_first { "" } else { "," };
         self.is_first = false;
-        let out = if self.shared.is_some() {
-            &mut self.tail
-        } else {
-            &mut self.head
-        };
+        let out = if self.shared.is_some() { &mut self.tail } else { &mut self.head };
         out.extend_from_slice(separator.as_bytes());
         out.extend_from_slice(spelled.as_bytes());
         out.push(b':');
@@ -102,17 +90,9 @@ impl ObjectWriter {
     }
 
     pub(super) fn finish_file(mut self) -> Rendered {
-        let out = if self.shared.is_some() {
-            &mut self.tail
-        } else {
-            &mut self.head
-        };
+        let out = if self.shared.is_some() { &mut self.tail } else { &mut self.head };
         out.extend_from_slice(b"}\n");
-        Rendered {
-            head: self.head,
-            shared: self.shared,
-            tail: self.tail,
-        }
+        Rendered { head: self.head, shared: self.shared, tail: self.tail }
     }
 
     /// As a value inside of something else; it has no shared piece.

@@ -82,11 +82,7 @@ impl Reply<'_> {
     /// The reply to the call in an older envelope: [`ReplyBody`] becomes `{requestId, success, result | error}`.
     pub fn to_envelope(&self, message: &Message, envelope: &Envelope) -> Rendered {
         let response = envelope.response(message, &self.body);
-        Reply {
-            body: ReplyBody::Payload(&response),
-            ..self.clone()
-        }
-        .to(message)
+        Reply { body: ReplyBody::Payload(&response), ..self.clone() }.to(message)
     }
 
     /// An error reply to a text that was refused. None when its sender cannot be read.
@@ -124,8 +120,7 @@ impl Reply<'_> {
     }
 
     fn finish(&self, mut out: ObjectWriter, asked: &Asked<'_>) -> Rendered {
-        self.delivery
-            .write(&mut out, asked.conversation.unwrap_or(&self.id), asked.traceparent);
+        self.delivery.write(&mut out, asked.conversation.unwrap_or(&self.id), asked.traceparent);
         out.finish_file()
     }
 }

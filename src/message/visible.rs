@@ -32,10 +32,7 @@ mod tests {
     #[test]
     fn escapes_and_cuts() {
         assert_eq!(visible("plain ä 😀", 64), "plain ä 😀");
-        assert_eq!(
-            visible("\u{1b}[31mred\u{7f}\u{9b}2J", 64),
-            "\\u{1b}[31mred\\u{7f}\\u{9b}2J"
-        );
+        assert_eq!(visible("\u{1b}[31mred\u{7f}\u{9b}2J", 64), "\\u{1b}[31mred\\u{7f}\\u{9b}2J");
         assert_eq!(visible("a\u{202e}b\u{200b}c", 64), "a\\u{202e}b\\u{200b}c");
         assert_eq!(visible("abcdef", 3), "abc…");
         assert_eq!(visible("abc", 3), "abc");

@@ -62,12 +62,7 @@ impl Error {
     /// An error at `offset` of `text`. Bytes that are not UTF-8 count as one character each.
     pub(super) fn at(text: &[u8], offset: usize, kind: ErrorKind) -> Error {
         let (line, column) = line_and_column(text, offset);
-        Error {
-            kind,
-            offset,
-            line,
-            column,
-        }
+        Error { kind, offset, line, column }
     }
 
     /// May more bytes at the end make the text valid?
@@ -110,21 +105,13 @@ impl fmt::Display for Error {
             ErrorKind::InvalidUtf8 => f.write_str("the text is not valid UTF-8"),
             ErrorKind::ControlCharacter(byte) => write!(f, "a string contains the raw control character U+{byte:04X}"),
             ErrorKind::LoneSurrogate => f.write_str("a string contains half of a surrogate pair"),
-            ErrorKind::DuplicateKey {
-                key,
-                first_line,
-                first_column,
-            } => {
+            ErrorKind::DuplicateKey { key, first_line, first_column } => {
                 write!(
                     f,
                     "the key \"{key}\" was already used in this object, at line {first_line}, column {first_column}"
                 )
             }
-            ErrorKind::TooDeep => write!(
-                f,
-                "more than {} objects and arrays are inside each other",
-                super::MAX_DEPTH
-            ),
+            ErrorKind::TooDeep => write!(f, "more than {} objects and arrays are inside each other", super::MAX_DEPTH),
             ErrorKind::BigInteger => write!(f, "an integer is outside of ±{} (2^53 - 1)", super::MAX_INTEGER),
             ErrorKind::NotANumber => f.write_str("NaN and Infinity are not JSON"),
             ErrorKind::TooLong => write!(f, "the text is longer than {} bytes", super::MAX_TEXT),
@@ -138,10 +125,7 @@ impl std::error::Error for Error {}
 /// Line and column from 1. Continuation bytes of UTF-8 do not count as characters.
 pub(super) fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
     let before = &text[..offset.min(text.len())];
-    let line_start = before
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
     let column = 1 + before[line_start..].iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
     (line, column)

@@ -37,11 +37,7 @@ pub(super) struct Twice {
 
 impl<'t> Keys<'t> {
     pub(super) fn new(text: &'t str) -> Keys<'t> {
-        Keys {
-            text,
-            open: Vec::new(),
-            decoded: String::new(),
-        }
+        Keys { text, open: Vec::new(), decoded: String::new() }
     }
 
     /// How many keys are open; a newly opened object remembers it and gives it back to [`Keys::close`].
@@ -62,12 +58,7 @@ impl<'t> Keys<'t> {
                 (self.text.len() + from, self.decoded.len() - from)
             }
         };
-        let mut key = Key {
-            fingerprint: 0,
-            start: start as u32,
-            len: len as u32,
-            quote: quote as u32,
-        };
+        let mut key = Key { fingerprint: 0, start: start as u32, len: len as u32, quote: quote as u32 };
         key.fingerprint = fingerprint(self.meaning(key).as_bytes());
         self.open.push(key);
     }
@@ -98,10 +89,7 @@ impl<'t> Keys<'t> {
         for (index, second) in keys.iter().enumerate() {
             for first in &keys[..index] {
                 if first.fingerprint == second.fingerprint && self.meaning(*first) == self.meaning(*second) {
-                    return Some(Twice {
-                        first: first.quote as usize,
-                        second: second.quote as usize,
-                    });
+                    return Some(Twice { first: first.quote as usize, second: second.quote as usize });
                 }
             }
         }
@@ -120,10 +108,7 @@ impl<'t> Keys<'t> {
             pair[0].fingerprint == pair[1].fingerprint && self.meaning(pair[0]) == self.meaning(pair[1])
         };
         let earliest = keys.windows(2).filter(equal).min_by_key(|pair| pair[1].quote)?;
-        Some(Twice {
-            first: earliest[0].quote as usize,
-            second: earliest[1].quote as usize,
-        })
+        Some(Twice { first: earliest[0].quote as usize, second: earliest[1].quote as usize })
     }
 }
 

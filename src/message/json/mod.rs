@@ -68,10 +68,7 @@ pub struct Span {
 impl Span {
     /// Both ends are at most [`MAX_TEXT`], so they fit.
     fn new(start: usize, end: usize) -> Span {
-        Span {
-            start: start as u32,
-            end: end as u32,
-        }
+        Span { start: start as u32, end: end as u32 }
     }
 
     pub fn range(self) -> Range<usize> {
@@ -106,10 +103,7 @@ pub struct Outline {
 ///
 /// Text that was not scanned before gives an unspecified result, but no panic.
 pub fn unescape(spelled: &str) -> Cow<'_, str> {
-    let body = spelled
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(spelled);
+    let body = spelled.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(spelled);
     if !body.contains('\\') {
         return Cow::Borrowed(body);
     }

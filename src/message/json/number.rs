@@ -41,12 +41,7 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<usize, Failed> {
 fn is_too_large(digits: &[u8]) -> bool {
     match digits.len() {
         0..=15 => false,
-        16 => {
-            digits
-                .iter()
-                .fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'))
-                > MAX_INTEGER
-        }
+        16 => digits.iter().fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0')) > MAX_INTEGER,
         _ => true,
     }
 }
@@ -68,10 +63,7 @@ fn some_digits(bytes: &[u8], at: usize) -> Result<usize, Failed> {
 }
 
 fn expected_digit() -> ErrorKind {
-    ErrorKind::Syntax {
-        expected: "a digit",
-        hint: Some("numbers look like 0, -1.5 or 2e10"),
-    }
+    ErrorKind::Syntax { expected: "a digit", hint: Some("numbers look like 0, -1.5 or 2e10") }
 }
 
 fn leading_zero() -> ErrorKind {

@@ -52,10 +52,7 @@ pub fn scan(text: &str, max_depth: usize) -> Result<Outline, Error> {
 }
 
 fn stopped_at(bytes: &[u8], offset: usize, kind: ErrorKind) -> Stopped {
-    Stopped {
-        error: Error::at(bytes, offset, kind),
-        members: Vec::new(),
-    }
+    Stopped { error: Error::at(bytes, offset, kind), members: Vec::new() }
 }
 
 /// A character that is cut off at the very end is a text that ended too early, where a character may stand.
@@ -78,11 +75,7 @@ fn run(text: &str, max_depth: usize) -> Result<Outline, Stopped> {
     match scanner.run() {
         Ok(kind) => {
             let span = Span::new(scanner.root_start, scanner.root_end);
-            Ok(Outline {
-                kind,
-                span,
-                members: scanner.members,
-            })
+            Ok(Outline { kind, span, members: scanner.members })
         }
         Err((kind, offset)) => Err(scanner.stop(kind, offset)),
     }
@@ -124,11 +117,7 @@ struct Scanner<'t> {
 
 impl<'t> Scanner<'t> {
     fn new(text: &'t str, max_depth: usize) -> Scanner<'t> {
-        let current = Member {
-            key: Span::default(),
-            value: Span::default(),
-            kind: Kind::Null,
-        };
+        let current = Member { key: Span::default(), value: Span::default(), kind: Kind::Null };
         Scanner {
             text,
             bytes: text.as_bytes(),
@@ -227,10 +216,7 @@ impl<'t> Scanner<'t> {
     fn refuse_closing(&mut self, closing: u8) -> Result<(), Failed> {
         match self.peek() {
             Some(byte) if byte == closing => Err((
-                syntax(
-                    "another one after the comma",
-                    Some("remove the comma before the closing bracket"),
-                ),
+                syntax("another one after the comma", Some("remove the comma before the closing bracket")),
                 self.at,
             )),
             Some(_) | None => Ok(()),
@@ -279,14 +265,7 @@ impl<'t> Scanner<'t> {
         let end = string::scan_body(spelled.as_bytes(), 1).map_or(spelled.len(), |scanned| scanned.end);
         let key = visible(&unescape(&spelled[..end]), QUOTED_KEY);
         let (first_line, first_column) = line_and_column(self.bytes, twice.first);
-        (
-            ErrorKind::DuplicateKey {
-                key,
-                first_line,
-                first_column,
-            },
-            twice.second,
-        )
+        (ErrorKind::DuplicateKey { key, first_line, first_column }, twice.second)
     }
 
     /// A key and its colon.
@@ -364,15 +343,8 @@ impl<'t> Scanner<'t> {
                 }
             }
         }
-        let members = if root_is_unique {
-            std::mem::take(&mut self.members)
-        } else {
-            Vec::new()
-        };
-        Stopped {
-            error: Error::at(self.bytes, offset, kind),
-            members,
-        }
+        let members = if root_is_unique { std::mem::take(&mut self.members) } else { Vec::new() };
+        Stopped { error: Error::at(self.bytes, offset, kind), members }
     }
 }
 

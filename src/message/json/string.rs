@@ -188,11 +188,7 @@ pub(super) fn unescape_into(body: &str, out: &mut String) {
 
 /// The character of a `\u` escape or pair of them, and the length of its spelling.
 fn unescape_unicode(escape: &str) -> (char, usize) {
-    let unit = |at: usize| {
-        escape
-            .get(at + 2..at + 6)
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-    };
+    let unit = |at: usize| escape.get(at + 2..at + 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let Some(first) = unit(0) else {
         return (char::REPLACEMENT_CHARACTER, 2);
     };
