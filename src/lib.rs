@@ -12,3 +12,4 @@ pub mod bus;
 pub mod control;
 pub mod message;
 pub mod policy;
+pub mod service;

@@ -10,14 +10,7 @@ const MAX_CHARS: usize = 1024;
 
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let request: Request = parameters(call)?;
-    let texts = [Some(&request.name), Some(&request.version), request.description.as_ref()];
-    let lists = [&request.capabilities, &request.actions];
-    let mut all = texts.into_iter().flatten().chain(lists.into_iter().flatten());
-    if all.any(|text| text.chars().count() > MAX_CHARS) || lists.iter().any(|list| list.len() > MAX_ENTRIES) {
-        let message =
-            format!("a registration has at most {MAX_ENTRIES} entries in a list and {MAX_CHARS} characters in a text");
-        return Err(refuse(Code::InvalidMessage, message));
-    }
+    check_sizes(&request)?;
     let agent = call.message.sender();
     let limit = call.bus.agents_limit;
     let is_new = !call.bus.registered.contains_key(agent);
@@ -39,4 +32,17 @@ pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let mut answer = reply(&registration);
     answer.change = Some(Change::Register(agent.clone(), registration));
     Ok(answer)
+}
+
+fn check_sizes(request: &Request) -> Result<(), Failure> {
+    let texts = [Some(&request.name), Some(&request.version), request.description.as_ref()];
+    let lists = [&request.capabilities, &request.actions];
+    let too_many = lists.iter().any(|list| list.len() > MAX_ENTRIES);
+    let mut all = texts.into_iter().flatten().chain(lists.into_iter().flatten());
+    if too_many || all.any(|text| text.chars().count() > MAX_CHARS) {
+        let message =
+            format!("a registration has at most {MAX_ENTRIES} entries in a list and {MAX_CHARS} characters in a text");
+        return Err(refuse(Code::InvalidMessage, message));
+    }
+    Ok(())
 }
