@@ -28,6 +28,7 @@ mod recipient;
 mod refusal;
 mod rendered;
 mod reply;
+mod schema;
 mod visible;
 
 pub use body::{DEFAULT_PRIORITY, ErrorBody, Given, MAX_PRIORITY, Message, Text};
@@ -43,4 +44,8 @@ pub use recipient::{MAX_RECIPIENTS, Recipient};
 pub use refusal::{Refusal, Salvage};
 pub use rendered::Rendered;
 pub use reply::{Reply, ReplyBody, ReplyError};
+pub use schema::SCHEMA;
 pub use visible::visible;
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ pub fn unescape(spelled: &str) -> Cow<'_, str> {
     string::unescape_into(body, &mut out);
     Cow::Owned(out)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

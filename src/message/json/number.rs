@@ -5,8 +5,6 @@ use super::error::{ErrorKind, Missing};
 use super::string::Failed;
 
 /// Scans the number that starts at `at`, which is a digit or a minus sign; says where it ends.
-///
-/// An integer that is too large is refused only when its end is in sight: `9007199254740993` may still become `...3.5`.
 #[inline]
 pub(super) fn scan(bytes: &[u8], start: usize) -> Result<usize, Failed> {
     let first = if bytes[start] == b'-' { start + 1 } else { start };

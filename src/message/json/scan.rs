@@ -181,7 +181,7 @@ impl<'t> Scanner<'t> {
         self.note_start(kind);
         match kind {
             Kind::String => self.at = string::scan_body(self.bytes, start + 1)?.end,
-            Kind::Number => self.at = number::scan(self.bytes, start)?,
+            Kind::Number => self.at = number::scan(self.bytes, start).map_err(|failed| self.or_unfinished(failed))?,
             Kind::Bool if byte == b't' => self.word(b"true")?,
             Kind::Bool => self.word(b"false")?,
             Kind::Null => self.word(b"null")?,
@@ -189,6 +189,15 @@ impl<'t> Scanner<'t> {
             Kind::Array => return self.open_array(),
         }
         Ok(self.note_end())
+    }
+
+    /// An integer that is too large, and that the end of the text cuts off inside a container, may still get a fraction.
+    fn or_unfinished(&self, (kind, start): Failed) -> Failed {
+        let is_cut_off = || self.bytes[start + 1..].iter().all(u8::is_ascii_digit);
+        if kind == ErrorKind::BigInteger && self.depth > 0 && is_cut_off() {
+            return (ErrorKind::Incomplete(Missing::Rest), self.bytes.len());
+        }
+        (kind, start)
     }
 
     /// What may follow a value inside a container.
