@@ -211,7 +211,7 @@ fn carry_out(
             }
         }
         if let Some(note) = &record.answers {
-            if !ids.answered(&note.sender, &note.id, &note.responder) {
+            if ids.answer_of(&note.sender, &note.id, &note.responder).is_none() {
                 ids.note_answer(record.claim.ticket, note);
             }
         }
