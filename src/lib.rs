@@ -6,5 +6,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`message`] | what a message is: strict JSON, ids, fields, replies, what a handler may answer. Pure |
+//! | [`extension`] | WebAssembly components that handle messages, in a sandbox |
 
+pub mod extension;
 pub mod message;
