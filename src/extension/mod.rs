@@ -11,9 +11,11 @@
 //! | `guest` | compiled, linked, ready to run |
 //! | `call` | what goes into a call, what is made of its end |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
+//! | [`graph`] | who provides which interface to whom. Pure |
 
 mod call;
 mod engine;
+pub mod graph;
 mod guest;
 mod limits;
 mod package;
