@@ -11,8 +11,10 @@
 //! | `guest` | compiled, linked, ready to run |
 //! | `call` | what goes into a call, what is made of its end |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
+//! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
 
+pub mod analysis;
 mod call;
 mod engine;
 pub mod graph;

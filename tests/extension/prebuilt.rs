@@ -1,11 +1,14 @@
 //! The extensions that come with postroom, as they are committed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use postroom::extension::Limits;
+use postroom::extension::analysis::analyse;
 use postroom::message::{Code, Retry};
 use sha2::{Digest, Sha256};
 
+use super::mock::{component, described, replying};
 use super::{call, failed, load, replied};
 
 const EXTENSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/extensions");
@@ -55,5 +58,23 @@ async fn ext_sum_adds() {
     assert_eq!(
         failure.message,
         "`math.subtract` is not an action of ext-sum; it knows `math.add`"
+    );
+}
+
+/// The starter was built from `wit/`, the mocks were written by hand.
+#[test]
+fn the_mocks_of_these_tests_have_the_types_of_the_contract() {
+    let types = |component: &[u8]| {
+        let exports = analyse(component).unwrap().exports;
+        exports
+            .into_iter()
+            .map(|interface| (interface.name, interface.functions))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let starter = types(&std::fs::read(Path::new(EXTENSIONS).join("prebuilt/ext-sum.wasm")).unwrap());
+    assert_eq!(starter.len(), 2);
+    assert_eq!(
+        types(&component("", &[replying("1"), described("1", "a.b", "c")])),
+        starter
     );
 }
