@@ -8,12 +8,15 @@
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
 //! | [`publish`] | what everybody sees |
-//! | [`journal`], [`ids`] | what is remembered |
+//! | [`journal`], [`ids`], [`retention`] | what is remembered, and for how long |
+//! | [`create()`], [`open`] | making a bus, opening one |
 //! | [`recover`] | what a dead service left |
 
 pub mod claim;
+pub mod create;
 pub mod disk;
 pub mod error;
+pub mod file_system;
 pub mod ids;
 pub mod journal;
 pub mod layout;
@@ -22,9 +25,11 @@ pub mod place;
 pub mod publish;
 pub mod record;
 pub mod recover;
+pub mod retention;
 pub mod room;
 pub mod term;
 pub mod time;
 
+pub use create::{Created, create, open};
 pub use disk::{Disk, DiskError};
 pub use error::BusError;

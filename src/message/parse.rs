@@ -100,9 +100,7 @@ impl Reader<'_> {
             sender: self.required(Field::Sender, AgentId::parse)?,
             recipient: self.recipient()?,
             action: self.required(Field::Action, Action::parse)?,
-            timestamp: self
-                .milliseconds(Field::Timestamp)?
-                .unwrap_or_else(|| given.timestamp()),
+            timestamp: self.milliseconds(Field::Timestamp)?.unwrap_or_else(|| given.timestamp()),
             signature,
             in_reply_to: self.name(Field::InReplyTo, MessageId::parse)?,
             correlation_id: self.name(Field::CorrelationId, MessageId::parse)?,

@@ -80,7 +80,9 @@ pub fn may_send(sender: &AgentId, who: &impl Who) -> Result<(), Refused> {
     if !who.is_reserved(sender) {
         return Ok(());
     }
-    let message =
-        format!("the name {:?} belongs to the service or an extension; a dropped message cannot be from it", sender.as_str());
+    let message = format!(
+        "the name {:?} belongs to the service or an extension; a dropped message cannot be from it",
+        sender.as_str()
+    );
     Err(Refused::new(Code::NotPermitted, message).with_hint("use a name of your own as sender"))
 }

@@ -81,6 +81,7 @@ pub struct Active<'a> {
     /// An error may have left claims in the room that no list here names.
     pub(super) relist: bool,
     pub(super) began: Instant,
+    pub(super) packing: Option<super::tend::Packing>,
     requested: bool,
     scan_at: Instant,
     beat_at: Instant,
@@ -134,7 +135,7 @@ impl<'a> Active<'a> {
         registry.refresh(disk)?;
         let waiting = Waiting::load(disk, now, Duration::from_millis(settings.retry.max_ms))?;
         let extensions = host.packages().map(described).collect();
-        let lanes = Lanes::new(host, core.runtime(), wake);
+        let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -163,6 +164,7 @@ impl<'a> Active<'a> {
             stop_at: None,
             relist: false,
             began: now.mono,
+            packing: None,
             requested: true,
             scan_at: now.mono,
             beat_at: now.mono,
@@ -192,6 +194,11 @@ impl<'a> Active<'a> {
                     }
                 }
                 Err(error) => return Err(error),
+            }
+            self.hurry(now);
+            if self.is_overdue(now) {
+                self.lanes.cancel_running();
+                return Ok(End::Stopped);
             }
             if self.is_stopped(now, mode) {
                 return match self.leave() {
@@ -315,9 +322,8 @@ impl<'a> Active<'a> {
     pub(super) fn beginning(&self) -> Result<Vec<Note>, BusError> {
         let day = self.calendar.day.clone();
         let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day }];
-        notes.extend(
-            self.lanes.running_claims().map(|job| Note::Started { claim: job.claimed.claim.name.to_string() }),
-        );
+        notes
+            .extend(self.lanes.running_claims().map(|job| Note::Started { claim: job.claimed.claim.name.to_string() }));
         Ok(notes)
     }
 

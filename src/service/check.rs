@@ -62,8 +62,9 @@ impl Active<'_> {
         }
         let hops = self.hops(message);
         if hops > MAX_HOPS {
-            let refused = Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
-                .with_hint("two programs answer each other's answers");
+            let refused =
+                Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
+                    .with_hint("two programs answer each other's answers");
             return Ok(Verdict::Refuse(refused));
         }
         let answers = match self.answer(claimed) {
@@ -116,7 +117,11 @@ impl Active<'_> {
         Some(Verdict::Refuse(
             Refused::new(
                 Code::IdConflict,
-                format!("{:?} has used the id {:?} for another message", message.sender().as_str(), message.id().as_str()),
+                format!(
+                    "{:?} has used the id {:?} for another message",
+                    message.sender().as_str(),
+                    message.id().as_str()
+                ),
             )
             .with_hint("give every message an id of its own, such as a UUID"),
         ))
@@ -227,7 +232,8 @@ impl Who for Present<'_> {
 
     fn everybody(&self, sender: &AgentId, action: &Action) -> Vec<AgentId> {
         let agents = self.active.registry.agents().iter();
-        let present = agents.filter(|(agent, registration)| *agent != sender && !registration.is_away(self.now.wall_ms));
+        let present =
+            agents.filter(|(agent, registration)| *agent != sender && !registration.is_away(self.now.wall_ms));
         let mut all: Vec<AgentId> = present.map(|(agent, _)| agent.clone()).collect();
         let declaring = self.active.lanes.host().packages().filter(|package| package.declares(action.as_str()));
         all.extend(declaring.filter_map(|package| AgentId::parse(&package.name).ok()));

@@ -10,11 +10,9 @@ use super::clock::Now;
 use super::waiting::Due;
 use crate::bus::claim::Claim;
 use crate::bus::layout::{self, ClaimName, Ticket};
-use crate::bus::record::{
-    AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target,
-};
+use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target};
 use crate::bus::{BusError, publish};
-use crate::control::Change;
+use crate::control::{Change, Registration};
 use crate::message::{
     Action, AgentId, Code, Delivery, Envelope, Failure, Field, JsonText, Message, MessageId, Refusal, Rendered, Reply,
     ReplyBody, ReplyError, Salvage, Trust,
@@ -109,7 +107,14 @@ impl Active<'_> {
         }
     }
 
-    fn decision(&self, claimed: Claimed, finish: Finish, effects: Vec<Effect>, id: Option<IdNote>, story: Story) -> Decision {
+    fn decision(
+        &self,
+        claimed: Claimed,
+        finish: Finish,
+        effects: Vec<Effect>,
+        id: Option<IdNote>,
+        story: Story,
+    ) -> Decision {
         Decision {
             record: Record {
                 term: self.room.term,
@@ -269,7 +274,8 @@ impl Active<'_> {
         };
         let parts: Vec<ClaimName> =
             (1..).zip(recipients).map(|(part, agent)| claimed.claim.name.part(part, agent.as_str())).collect();
-        let effects = parts.iter().map(|name| Effect { to: Target::Room { name: name.to_string() }, body: body.clone() });
+        let effects =
+            parts.iter().map(|name| Effect { to: Target::Room { name: name.to_string() }, body: body.clone() });
         let effects = effects.collect();
         let story = self.story(&claimed, "split", now);
         // The star says that the answers are told apart by name, however many there are.
@@ -315,7 +321,7 @@ impl Active<'_> {
         if !again {
             return self.dead(claimed, refused, failure.details.as_ref(), Some((handler, envelope)), hops, now);
         }
-        let wait = retry::backoff_ms(settings, attempt, uuid::Uuid::new_v4().as_u128() as u64);
+        let wait = retry::backoff_ms(settings, attempt, uuid::Uuid::now_v7().as_u128() as u64);
         let mut story = self.story(&claimed, "deferred", now);
         (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
         (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message.clone()));
@@ -469,6 +475,18 @@ impl Active<'_> {
                 Effect::whole(Target::Agent { agent: agent.to_string() }, text)
             }
             Change::Unregister(agent) => Effect::whole(Target::AgentGone { agent: agent.to_string() }, Vec::new()),
+        }
+    }
+}
+
+impl Decision {
+    /// Writes down that the sender is alive, unless the message itself changes its registration.
+    pub(super) fn note_alive(&mut self, alive: Option<Registration>) {
+        let Some(registration) = alive else { return };
+        let changes = |to: &Target| matches!(to, Target::Agent { .. } | Target::AgentGone { .. });
+        let agent = AgentId::parse(&registration.agent);
+        if let (Ok(agent), false) = (agent, self.record.effects.iter().any(|effect| changes(&effect.to))) {
+            self.record.effects.push(Active::change_effect(&Change::Register(agent, registration)));
         }
     }
 }

@@ -51,7 +51,10 @@ impl DropQueue {
     pub fn scan(&mut self, disk: &Disk) -> Result<(), BusError> {
         let mut names: Vec<OsString> = Vec::new();
         claim::for_each_drop(disk, |name| {
-            if !self.pending.contains_key(name) && !self.parked_names.contains(name) && !self.blocked_names.contains(name) {
+            if !self.pending.contains_key(name)
+                && !self.parked_names.contains(name)
+                && !self.blocked_names.contains(name)
+            {
                 names.push(name.to_owned());
             }
         })?;
@@ -108,6 +111,10 @@ impl DropQueue {
     /// Has every pending file looked at again.
     pub fn look_again(&mut self) {
         self.queue.extend(self.pending.keys().cloned());
+    }
+
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// How long until a pending file has been still for the whole grace time.

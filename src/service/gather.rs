@@ -10,7 +10,7 @@ use super::drop_queue::{BATCH, Parked};
 use super::waiting::Waiter;
 use crate::bus::claim::{self, Claim, FileState, Found, Opened};
 use crate::bus::layout::{ClaimName, WaitingName};
-use crate::bus::{BusError, DiskError, layout};
+use crate::bus::{BusError, layout};
 use crate::message::{AgentId, Code, Given, Message, Recipient, Refusal};
 use crate::policy::Refused;
 
@@ -28,6 +28,14 @@ pub enum Candidate {
     InRoom(Box<Claimed>),
     /// The same, but it cannot be a message.
     UnfitInRoom { claim: Claim, refusal: Box<Refusal> },
+}
+
+/// Where a name in the drop was waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queue,
+    /// For room in its extension's lane; it is its turn now.
+    Parked,
 }
 
 impl Candidate {
@@ -67,8 +75,8 @@ impl Active<'_> {
             candidates.extend(self.read_in_room(ready)?);
         }
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(name) = self.next_in_drop() else { break };
-            if let Some(candidate) = self.look_at(name, now)? {
+            let Some((name, from)) = self.next_in_drop() else { break };
+            if let Some(candidate) = self.look_at(name, from, now)? {
                 if let Candidate::Dropped { opened, .. } = &candidate {
                     bytes += opened.state.bytes;
                 }
@@ -122,17 +130,17 @@ impl Active<'_> {
         Ok(None)
     }
 
-    fn next_in_drop(&mut self) -> Option<OsString> {
+    fn next_in_drop(&mut self) -> Option<(OsString, Place)> {
         let (lanes, settings) = (&self.lanes, &self.core.settings);
         if let Some((name, Parked { sender, bytes })) = self.drop.pop_parked(|ext| lanes.has_room(ext, settings)) {
             self.senders.remove(&sender, bytes);
-            return Some(name);
+            return Some((name, Place::Parked));
         }
-        self.drop.pop()
+        self.drop.pop().map(|name| (name, Place::Queue))
     }
 
     /// Reads a claim in the room. `None`: somebody still writes to it; it is looked at again.
-    fn read_in_room(&mut self, ready: Ready) -> Result<Option<Candidate>, BusError> {
+    pub(super) fn read_in_room(&mut self, ready: Ready) -> Result<Option<Candidate>, BusError> {
         let max = self.core.settings.bus.max_message_bytes;
         let read = match claim::read(self.disk(), &self.room, ready.name.clone(), max) {
             Ok(read) => read,
@@ -173,7 +181,7 @@ impl Active<'_> {
     }
 
     /// Looks at a file in the drop: a candidate, or a reason to leave it there.
-    fn look_at(&mut self, name: OsString, now: Now) -> Result<Option<Candidate>, BusError> {
+    fn look_at(&mut self, name: OsString, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
         let max = self.core.settings.bus.max_message_bytes;
         let found = match claim::open(self.disk(), &name, max) {
             Ok(found) => found,
@@ -191,12 +199,12 @@ impl Active<'_> {
                 let state = opened.state;
                 return Ok(self.unfit_after_grace(name, state, || refusal(Code::NotARegularFile, HARD_LINK), now));
             }
-            Found::File(opened) => return Ok(self.parse(opened, now)),
+            Found::File(opened) => return Ok(self.parse(opened, from, now)),
         }
         Ok(None)
     }
 
-    fn parse(&mut self, mut opened: Opened, now: Now) -> Option<Candidate> {
+    fn parse(&mut self, mut opened: Opened, from: Place, now: Now) -> Option<Candidate> {
         let bytes = std::mem::take(&mut opened.bytes);
         let message = match Message::parse(bytes, given(&opened.state)) {
             Ok(message) => message,
@@ -219,7 +227,7 @@ impl Active<'_> {
             self.drop.wait_for_checkpoint(opened.name);
             return None;
         }
-        if self.is_to_be_parked(&message) {
+        if self.is_to_be_parked(&message, from) {
             let Recipient::One(extension) = message.recipient() else { return None };
             let order = (9 - message.priority().min(9), opened.state.changed_ns, opened.name);
             self.senders.add(message.sender(), opened.state.bytes);
@@ -234,12 +242,13 @@ impl Active<'_> {
 
     /// Is it for an extension whose lane is full, or which has others waiting in the drop before it? Over the limits it is
     /// claimed all the same, to be refused.
-    fn is_to_be_parked(&mut self, message: &Message) -> bool {
+    fn is_to_be_parked(&mut self, message: &Message, from: Place) -> bool {
         let Recipient::One(extension) = message.recipient() else { return false };
         if self.lanes.host().package(extension.as_str()).is_none() {
             return false;
         }
-        if self.lanes.has_room(extension, &self.core.settings) {
+        let is_first = from == Place::Parked || !self.drop.has_parked(extension);
+        if is_first && self.lanes.has_room(extension, &self.core.settings) {
             return false;
         }
         let limit = self.core.settings.limits.per_sender_messages;
@@ -316,9 +325,4 @@ impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Refused {
         Refused { code: refusal.code, message: refusal.message.clone(), hint: refusal.hint.clone() }
     }
-}
-
-/// An error of the disk that says a name is too long or not allowed here concerns that file alone.
-pub(super) fn is_about_the_name(error: &DiskError) -> bool {
-    matches!(error.source.kind(), std::io::ErrorKind::InvalidFilename)
 }

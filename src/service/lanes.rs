@@ -53,7 +53,8 @@ struct Lane {
 /// Everything that is claimed for extensions.
 pub struct Lanes {
     host: Arc<ExtensionHost>,
-    runtime: tokio::runtime::Handle,
+    /// There is one if there are extensions.
+    runtime: Option<tokio::runtime::Handle>,
     wake: Sender<Wake>,
     lanes: HashMap<AgentId, Lane>,
     running: HashMap<Ticket, Running>,
@@ -61,7 +62,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    pub fn new(host: Arc<ExtensionHost>, runtime: tokio::runtime::Handle, wake: Sender<Wake>) -> Lanes {
+    pub fn new(host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>, wake: Sender<Wake>) -> Lanes {
         Lanes { host, runtime, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
     }
 
@@ -84,9 +85,10 @@ impl Lanes {
 
     /// The next message that may start now, if there is one.
     pub fn next_to_start(&mut self, settings: &Settings) -> Option<Job> {
-        let (_, lane) = self.lanes.iter_mut().find(|(name, lane)| {
-            !lane.waiting.is_empty() && lane.running < settings.concurrency(name.as_str())
-        })?;
+        let (_, lane) = self
+            .lanes
+            .iter_mut()
+            .find(|(name, lane)| !lane.waiting.is_empty() && lane.running < settings.concurrency(name.as_str()))?;
         lane.waiting.pop_first().map(|(_, job)| job)
     }
 
@@ -95,7 +97,9 @@ impl Lanes {
         let ticket = job.claimed.claim.name.ticket;
         let (host, wake) = (self.host.clone(), self.wake.clone());
         let task = Task::of(&job);
-        let handle = self.runtime.spawn(async move {
+        let runtime =
+            self.runtime.as_ref().expect("a message is routed to an extension only where extensions were loaded");
+        let handle = runtime.spawn(async move {
             let began = Instant::now();
             let handled = task.run(&host).await;
             // The receiver is gone only when the service has ended, and with it the right to publish.

@@ -30,7 +30,8 @@ impl Active<'_> {
                         continue;
                     }
                 };
-                let decision = match route {
+                let alive = self.registry.seen(claimed.message.sender(), now.wall_ms);
+                let mut decision = match route {
                     Route::Inbox(agent) => self.delivered(claimed, &agent, hops, answers, now)?,
                     Route::Split(recipients) => self.split(claimed, &recipients, hops, now),
                     Route::Control => self.handle_control(claimed, hops, now)?,
@@ -39,6 +40,7 @@ impl Active<'_> {
                         continue;
                     }
                 };
+                decision.note_alive(alive);
                 self.unsettled.push(decision);
             }
         }
@@ -107,9 +109,7 @@ impl Active<'_> {
         let call = Call {
             message,
             action: envelope.as_ref().map_or(message.action().as_str(), |envelope| envelope.action.as_str()),
-            parameters: envelope
-                .as_ref()
-                .map_or(message.payload_text(), |envelope| envelope.parameters_text(message)),
+            parameters: envelope.as_ref().map_or(message.payload_text(), |envelope| envelope.parameters_text(message)),
             bus: View {
                 now_ms: now.wall_ms,
                 uptime_ms: now.mono.saturating_duration_since(self.began).as_millis() as u64,
@@ -123,9 +123,7 @@ impl Active<'_> {
         let described = name.to_string();
         let handler = Handler { name, described, took_us: began.elapsed().as_micros() as u64 };
         let mut decision = match handled {
-            Handled::Reply(payload) => {
-                self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now)?
-            }
+            Handled::Reply(payload) => self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now)?,
             Handled::Failed(failure) => self.failed(claimed, &handler, hops, failure, envelope.as_ref(), now)?,
         };
         if let Some(change) = change {

@@ -13,6 +13,8 @@ const MAX_BYTES: u64 = 8 << 20;
 #[derive(Debug, Default)]
 pub struct Registry {
     agents: BTreeMap<AgentId, Registration>,
+    /// The last sign of life that stands in each file.
+    written: BTreeMap<AgentId, u64>,
     /// Change time of the folder when it was read.
     read_at: (i64, i64),
 }
@@ -34,6 +36,7 @@ impl Registry {
                 agents.insert(agent, registration);
             }
         }
+        self.written = agents.iter().map(|(agent, registration)| (agent.clone(), registration.last_seen)).collect();
         // What was seen since it was written down last is known better here.
         for (agent, registration) in &mut agents {
             if let Some(known) = self.agents.get(agent) {
@@ -59,9 +62,11 @@ impl Registry {
         match change {
             Change::Register(agent, registration) => {
                 self.agents.insert(agent.clone(), registration.clone());
+                self.written.insert(agent.clone(), registration.last_seen);
             }
             Change::Unregister(agent) => {
                 self.agents.remove(agent);
+                self.written.remove(agent);
             }
         }
     }
@@ -69,10 +74,12 @@ impl Registry {
     /// Notes a sign of life. `Some`: the registration, if it is time to write it down again.
     pub fn seen(&mut self, agent: &AgentId, now_ms: u64) -> Option<Registration> {
         let registration = self.agents.get_mut(agent)?;
-        let stale = registration.is_stale(now_ms);
-        if stale {
-            registration.last_seen = now_ms;
+        registration.last_seen = registration.last_seen.max(now_ms);
+        let written = self.written.entry(agent.clone()).or_default();
+        let due = registration.is_due_to_be_written(*written);
+        if due {
+            *written = registration.last_seen;
         }
-        stale.then(|| registration.clone())
+        due.then(|| registration.clone())
     }
 }

@@ -53,7 +53,9 @@ impl Active<'_> {
     pub(super) fn answer_requests(&mut self, now: Now) -> Result<(), BusError> {
         let mut names = Vec::new();
         self.disk().for_each(Path::new(layout::REQUESTS), |name, _| {
-            names.extend(name.to_str().filter(|name| !name.starts_with('.') && name.ends_with(".json")).map(str::to_owned));
+            names.extend(
+                name.to_str().filter(|name| !name.starts_with('.') && name.ends_with(".json")).map(str::to_owned),
+            );
         })?;
         for name in names {
             let path = Path::new(layout::REQUESTS).join(&name);
@@ -105,7 +107,8 @@ impl Active<'_> {
             .read(&dead_letter.join(&why_file), MAX_BYTES)?
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
-        let fresh = ClaimName { attempt: 1, ticket: Ticket { part: letter.ticket.part, ..Ticket::new() }, ..letter.clone() };
+        let fresh =
+            ClaimName { attempt: 1, ticket: Ticket { part: letter.ticket.part, ..Ticket::new() }, ..letter.clone() };
         match self.disk().rename_new(&dead_letter.join(&file), &self.room.file(fresh.to_string()))? {
             Moved::Done => {}
             Moved::Taken => return Ok(false),

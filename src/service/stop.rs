@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::active::Active;
 use super::clock::Now;
+use super::gather::Candidate;
 use super::notice::Notice;
 use super::waiting::Due;
 use crate::bus::BusError;
@@ -36,6 +37,7 @@ impl Active<'_> {
     /// room. What cannot be finished in time stays in the room, where the next service finds it.
     pub(super) fn leave(mut self) -> Result<(), BusError> {
         let now = Now::get();
+        self.stop_packing()?;
         self.park_ready(now)?;
         self.settle(now)?;
         self.checkpoint(now)?;
@@ -55,12 +57,16 @@ impl Active<'_> {
                 unread.push_back(ready);
                 continue;
             }
-            match self.read_claimed(ready)? {
-                Some(claimed) => {
-                    let decision = self.wait(claimed, Due::Date(now.wall_ms), "the service is stopping", now);
+            match self.read_in_room(ready)? {
+                Some(Candidate::InRoom(claimed)) => {
+                    let decision = self.wait(*claimed, Due::Date(now.wall_ms), "the service is stopping", now);
                     self.unsettled.push(decision);
                 }
-                None => self.relist = true,
+                Some(Candidate::UnfitInRoom { claim, refusal }) => {
+                    let decision = self.unfit(claim, &refusal, now)?;
+                    self.unsettled.push(decision);
+                }
+                Some(Candidate::Dropped { .. } | Candidate::Unfit { .. }) | None => {}
             }
         }
         self.ready = unread;

@@ -6,9 +6,13 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
+const ASIDE: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 pub struct Trouble {
     now: Option<Backoff>,
+    /// Something cannot be published, though all else works; when that was said.
+    aside: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,15 @@ impl Trouble {
     pub fn begin(&mut self, now: Instant) -> bool {
         let wait = self.now.map_or(FIRST, |backoff| (backoff.wait * 2).min(LONGEST));
         self.now.replace(Backoff { wait, retry_at: now + wait }).is_none()
+    }
+
+    /// One thing failed that holds up nothing else. `true` if it is to be said (once a minute).
+    pub fn begin_aside(&mut self, now: Instant) -> bool {
+        let due = self.aside.is_none_or(|said| now.saturating_duration_since(said) >= ASIDE);
+        if due {
+            self.aside = Some(now);
+        }
+        due
     }
 
     /// Everything worked. `true` if it had not before.

@@ -84,7 +84,8 @@ impl Waiting {
     /// How long until the next one is due. Dates are looked at again with every scan, as the clock may be set.
     pub fn next(&self, now: Now) -> Option<Duration> {
         let by_instant = self.by_instant.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now.mono));
-        let by_date = self.by_date.first_key_value().map(|((ms, _), _)| Duration::from_millis(ms.saturating_sub(now.wall_ms)));
+        let by_date =
+            self.by_date.first_key_value().map(|((ms, _), _)| Duration::from_millis(ms.saturating_sub(now.wall_ms)));
         by_instant.into_iter().chain(by_date).min()
     }
 
