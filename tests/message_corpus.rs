@@ -5,17 +5,11 @@ use std::path::{Path, PathBuf};
 
 use postroom::message::{Code, Delivery, Given, Message, Trust};
 
-const GIVEN: Given = Given {
-    file_identity: (1, 1_763_683_200_000_000_000),
-    now_ms: 0,
-};
+const GIVEN: Given = Given { file_identity: (1, 1_763_683_200_000_000_000), now_ms: 0 };
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -29,32 +23,14 @@ fn good_messages_are_taken_and_delivered_unchanged() {
         let message =
             Message::parse(bytes.clone(), GIVEN).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
         assert_eq!(message.text().as_bytes(), bytes, "{}", path.display());
-        let delivery = Delivery {
-            accepted_at: 1,
-            attempt: 1,
-            trust: Trust::Unsigned,
-            hops: 0,
-            traceparent: None,
-        };
+        let delivery = Delivery { accepted_at: 1, attempt: 1, trust: Trust::Unsigned, hops: 0, traceparent: None };
         let delivered = Message::parse(message.render_delivered(&delivery).to_vec(), GIVEN)
             .unwrap_or_else(|refusal| panic!("{} delivered: {refusal}", path.display()));
         assert_eq!(delivered.payload_text(), message.payload_text(), "{}", path.display());
-        assert_eq!(
-            delivered.content_digest(),
-            message.content_digest(),
-            "{}",
-            path.display()
-        );
-        assert_eq!(
-            (delivered.id(), delivered.timestamp()),
-            (message.id(), message.timestamp()),
-            "{}",
-            path.display()
-        );
+        assert_eq!(delivered.content_digest(), message.content_digest(), "{}", path.display());
+        assert_eq!((delivered.id(), delivered.timestamp()), (message.id(), message.timestamp()), "{}", path.display());
         assert!(
-            delivered
-                .stated_delivery_text()
-                .is_some_and(|text| text.contains("\"unsigned\"")),
+            delivered.stated_delivery_text().is_some_and(|text| text.contains("\"unsigned\"")),
             "{}",
             path.display()
         );

@@ -10,10 +10,13 @@
 //! | [`publish`] | what everybody sees |
 //! | [`journal`], [`ids`] | what is remembered |
 //! | [`recover`] | what a dead service left |
+//! | [`view`] | read-only views of a bus, for people |
+//! | [`file_system`] | whether a file system can keep the promises |
 
 pub mod claim;
 pub mod disk;
 pub mod error;
+pub mod file_system;
 pub mod ids;
 pub mod journal;
 pub mod layout;
@@ -25,6 +28,7 @@ pub mod recover;
 pub mod room;
 pub mod term;
 pub mod time;
+pub mod view;
 
 pub use disk::{Disk, DiskError};
 pub use error::BusError;

@@ -3,10 +3,7 @@ use proptest::prelude::*;
 use super::json::MAX_DEPTH;
 use super::*;
 
-const GIVEN: Given = Given {
-    file_identity: (42, 1_763_683_200_123_456_789),
-    now_ms: 1,
-};
+const GIVEN: Given = Given { file_identity: (42, 1_763_683_200_123_456_789), now_ms: 1 };
 
 fn message(text: &str) -> Message {
     Message::parse(text, GIVEN).unwrap_or_else(|refusal| panic!("{text}: {refusal}"))
@@ -22,13 +19,7 @@ fn with(more: &str) -> String {
 }
 
 fn delivery() -> Delivery {
-    Delivery {
-        accepted_at: 7,
-        attempt: 1,
-        trust: Trust::Unsigned,
-        hops: 2,
-        traceparent: None,
-    }
+    Delivery { accepted_at: 7, attempt: 1, trust: Trust::Unsigned, hops: 2, traceparent: None }
 }
 
 fn string(rendered: &Rendered) -> String {
@@ -48,20 +39,14 @@ fn reads_every_field() {
     assert_eq!(message.id().as_str(), "m-1");
     assert_eq!(message.sender().as_str(), "vscode.window-1");
     assert_eq!(message.recipient().to_string(), "b, c");
-    assert_eq!(
-        (message.action().namespace(), message.action().command()),
-        (Some("math"), "add")
-    );
+    assert_eq!((message.action().namespace(), message.action().command()), (Some("math"), "add"));
     assert_eq!(message.payload_text(), "{\"a\": 2.0}");
     assert_eq!(&text[message.payload_range().unwrap()], "{\"a\": 2.0}");
     assert_eq!(message.timestamp(), 1_763_683_200_000);
     assert_eq!(message.signature(), Some("hmac-sha256:k1:x"));
     assert_eq!(message.in_reply_to().unwrap().as_str(), "m-0");
     assert_eq!(message.correlation_id().unwrap().as_str(), "c-1");
-    assert_eq!(
-        (message.expires_at(), message.not_before(), message.priority()),
-        (Some(5), Some(4), 9)
-    );
+    assert_eq!((message.expires_at(), message.not_before(), message.priority()), (Some(5), Some(4), 9));
     assert!(message.traceparent().is_some() && message.is_reply());
     assert_eq!(message.extras().collect::<Vec<_>>(), [("\"x-more\"", "[1 , 2]")]);
 }
@@ -72,31 +57,14 @@ fn gives_what_is_absent_the_same_way_each_time() {
     let first = message(text);
     assert_eq!(first, message(text));
     assert_eq!(first.timestamp(), 1_763_683_200_123);
-    assert_eq!(
-        (first.recipient(), first.priority(), first.payload_text()),
-        (&Recipient::All, 4, "null")
-    );
+    assert_eq!((first.recipient(), first.priority(), first.payload_text()), (&Recipient::All, 4, "null"));
     assert!(first.id().as_str().starts_with("g-") && first.id().as_str().len() == 34);
     for file_identity in [(43, GIVEN.file_identity.1), (42, GIVEN.file_identity.1 + 1)] {
-        let other = Message::parse(
-            text,
-            Given {
-                file_identity,
-                now_ms: 1,
-            },
-        )
-        .unwrap();
+        let other = Message::parse(text, Given { file_identity, now_ms: 1 }).unwrap();
         assert_ne!(other.id(), first.id());
     }
     assert_ne!(message(&text.replace("\"x\"", "\"y\"")).id(), first.id());
-    let without_file = Message::parse(
-        text,
-        Given {
-            file_identity: (0, 0),
-            now_ms: 77,
-        },
-    )
-    .unwrap();
+    let without_file = Message::parse(text, Given { file_identity: (0, 0), now_ms: 77 }).unwrap();
     assert_eq!(without_file.timestamp(), 77);
 }
 
@@ -105,10 +73,7 @@ fn an_error_reply_has_code_message_and_details() {
     let text = with(r#","inReplyTo":"q","error":{"code":"c\u0041","message":"m","details":{ "k":[1]},"more":1}"#);
     let message = message(&text);
     let error = message.error().unwrap();
-    assert_eq!(
-        (&*error.code, &*error.message, message.error_details_text()),
-        ("cA", "m", Some("{ \"k\":[1]}"))
-    );
+    assert_eq!((&*error.code, &*error.message, message.error_details_text()), ("cA", "m", Some("{ \"k\":[1]}")));
     assert!(message.is_reply());
     assert!(!super::tests::message(&with(r#","inReplyTo":"q""#)).is_reply());
 }
@@ -116,26 +81,17 @@ fn an_error_reply_has_code_message_and_details() {
 #[test]
 fn a_refusal_names_the_field_what_it_has_and_what_it_may_have() {
     for (more, expected) in [
-        (
-            r#","priority":10"#,
-            "the field \"priority\" must be a whole number from 0 to 9, but is a number (10)",
-        ),
+        (r#","priority":10"#, "the field \"priority\" must be a whole number from 0 to 9, but is a number (10)"),
         (
             r#","expiresAt":"soon""#,
             "the field \"expiresAt\" must be Unix milliseconds as a whole number, but is a string (\"soon\")",
         ),
-        (
-            r#","correlationId":null"#,
-            "the field \"correlationId\" must be a string, but is null",
-        ),
+        (r#","correlationId":null"#, "the field \"correlationId\" must be a string, but is null"),
         (
             r#","inReplyTo":"../x""#,
             "the field \"inReplyTo\" is \"../x\", which must start with a letter from A to Z, a to z, or a digit",
         ),
-        (
-            r#","payload":null,"error":{"code":"a","message":"b"}"#,
-            "the message has both \"payload\" and \"error\"",
-        ),
+        (r#","payload":null,"error":{"code":"a","message":"b"}"#, "the message has both \"payload\" and \"error\""),
     ] {
         let refusal = refusal(&with(more));
         assert_eq!((refusal.code, &*refusal.message), (Code::InvalidMessage, expected));
@@ -143,29 +99,17 @@ fn a_refusal_names_the_field_what_it_has_and_what_it_may_have() {
     }
     let misspelt = refusal(r#"{"sender":"a","Recipent":"b","action":"x"}"#);
     assert_eq!(misspelt.message, "the field \"recipient\" is missing");
-    assert_eq!(
-        misspelt.hint.as_deref(),
-        Some("\"Recipent\" looks like a misspelling of \"recipient\"")
-    );
+    assert_eq!(misspelt.hint.as_deref(), Some("\"Recipent\" looks like a misspelling of \"recipient\""));
     let signed = refusal(r#"{"sender":"a","recipient":"b","action":"x","signature":"s","id":"i"}"#);
-    assert_eq!(
-        signed.message,
-        "the message is signed, but the field \"timestamp\" is missing"
-    );
+    assert_eq!(signed.message, "the message is signed, but the field \"timestamp\" is missing");
 }
 
 #[test]
 fn a_refusal_keeps_what_could_be_read() {
     let envelope = refusal(&with(r#","inReplyTo":"q","priority":-1"#)).envelope;
     assert_eq!(envelope.id.unwrap().as_str(), "m-1");
-    assert_eq!(
-        (envelope.recipient.as_deref(), envelope.action.as_deref()),
-        (Some("b"), Some("x.y"))
-    );
-    assert_eq!(
-        (envelope.in_reply_to.unwrap().as_str(), envelope.is_answer),
-        ("q", true)
-    );
+    assert_eq!((envelope.recipient.as_deref(), envelope.action.as_deref()), (Some("b"), Some("x.y")));
+    assert_eq!((envelope.in_reply_to.unwrap().as_str(), envelope.is_answer), ("q", true));
 
     let malformed = refusal(&with(r#","payload":{"n":9007199254740993}"#));
     assert_eq!(malformed.code, Code::MalformedJson);
@@ -190,10 +134,8 @@ fn no_error_carries_an_escape_sequence() {
         r#"{"sender":"a","action":"\u001b[2J","recipient":["\u001b"]}"#.into(),
     ] {
         let refusal = refusal(&text);
-        let shown = format!(
-            "{refusal} {:?} {:?} {:?}",
-            refusal.hint, refusal.envelope.action, refusal.envelope.recipient
-        );
+        let shown =
+            format!("{refusal} {:?} {:?} {:?}", refusal.hint, refusal.envelope.action, refusal.envelope.recipient);
         assert!(!shown.chars().any(|c| c.is_control() || c == '\u{202e}'), "{shown:?}");
     }
     let long = refusal(&with(&format!(",\"priority\":\"{}\"", "x".repeat(100_000))));
@@ -203,9 +145,9 @@ fn no_error_carries_an_escape_sequence() {
 #[test]
 fn names_that_are_taken_and_names_that_are_not() {
     let long = "x".repeat(128);
-    for good in [
-        "a", "0", "A.b_c-d", "con1", "com", "com10", "xcon", "a.con", "reply", "a.replyx", "lpt", "COMx.1", &long,
-    ] {
+    for good in
+        ["a", "0", "A.b_c-d", "con1", "com", "com10", "xcon", "a.con", "reply", "a.replyx", "lpt", "COMx.1", &long]
+    {
         assert_eq!(AgentId::parse(good).unwrap().as_str(), good);
     }
     let too_long = "x".repeat(129);
@@ -282,15 +224,7 @@ fn a_large_value_is_shared_and_not_copied() {
 fn reply(message: &Message, body: ReplyBody<'_>) -> Rendered {
     let (responder, delivery) = (AgentId::parse("b").unwrap(), delivery());
     let id = MessageId::parse("r-1").unwrap();
-    Reply {
-        id,
-        responder: &responder,
-        action: message.action(),
-        now_ms: 9,
-        body,
-        delivery: &delivery,
-    }
-    .to(message)
+    Reply { id, responder: &responder, action: message.action(), now_ms: 9, body, delivery: &delivery }.to(message)
 }
 
 #[test]
@@ -304,36 +238,19 @@ fn a_reply_answers() {
     );
     let details = JsonText::parse(" [1] ").unwrap();
     assert_eq!(details.as_str(), "[1]");
-    let error = ReplyError {
-        code: Code::Denied,
-        message: "no \"way\"\n",
-        details: Some(&details),
-    };
+    let error = ReplyError { code: Code::Denied, message: "no \"way\"\n", details: Some(&details) };
     let failed = message(&string(&reply(&message(&with("")), ReplyBody::Error(error))));
     let body = failed.error().unwrap();
-    assert_eq!(
-        (&*body.code, &*body.message, failed.error_details_text()),
-        ("denied", "no \"way\"\n", Some("[1]"))
-    );
+    assert_eq!((&*body.code, &*body.message, failed.error_details_text()), ("denied", "no \"way\"\n", Some("[1]")));
     assert!(failed.is_reply());
-    assert_eq!(
-        message(&string(&reply(&message(&with("")), ReplyBody::OfMessage))).payload_text(),
-        "null"
-    );
+    assert_eq!(message(&string(&reply(&message(&with("")), ReplyBody::OfMessage))).payload_text(), "null");
 }
 
 #[test]
 fn an_error_reply_to_a_refused_text() {
-    let (responder, delivery, action) = (
-        AgentId::parse("postroom").unwrap(),
-        delivery(),
-        Action::parse("x.y").unwrap(),
-    );
-    let error = ReplyError {
-        code: Code::InvalidMessage,
-        message: "m",
-        details: None,
-    };
+    let (responder, delivery, action) =
+        (AgentId::parse("postroom").unwrap(), delivery(), Action::parse("x.y").unwrap());
+    let error = ReplyError { code: Code::InvalidMessage, message: "m", details: None };
     let reply = Reply {
         id: MessageId::parse("r-1").unwrap(),
         responder: &responder,
@@ -342,20 +259,10 @@ fn an_error_reply_to_a_refused_text() {
         body: ReplyBody::Error(error),
         delivery: &delivery,
     };
-    let answer = message(&string(
-        &reply
-            .to_refused(&refusal(&with(",\"priority\":-1")).envelope, error)
-            .unwrap(),
-    ));
-    assert_eq!(
-        (answer.recipient().to_string(), answer.in_reply_to().unwrap().as_str()),
-        ("a".into(), "m-1")
-    );
+    let answer = message(&string(&reply.to_refused(&refusal(&with(",\"priority\":-1")).envelope, error).unwrap()));
+    assert_eq!((answer.recipient().to_string(), answer.in_reply_to().unwrap().as_str()), ("a".into(), "m-1"));
     let nameless = refusal(r#"{"sender":"a","recipient":"b"}"#);
-    assert_eq!(
-        message(&string(&reply.to_refused(&nameless.envelope, error).unwrap())).in_reply_to(),
-        None
-    );
+    assert_eq!(message(&string(&reply.to_refused(&nameless.envelope, error).unwrap())).in_reply_to(), None);
     assert_eq!(reply.to_refused(&Salvage::default(), error), None);
 }
 
@@ -363,10 +270,7 @@ fn an_error_reply_to_a_refused_text() {
 fn the_content_is_recipient_action_payload_and_what_it_answers() {
     let digest = |text: &str| message(text).content_digest();
     let base = digest(&with(r#","payload":1"#));
-    assert_eq!(
-        base,
-        digest(&with(r#","payload": 1 ,"timestamp":5,"priority":1,"x":2,"delivery":3"#))
-    );
+    assert_eq!(base, digest(&with(r#","payload": 1 ,"timestamp":5,"priority":1,"x":2,"delivery":3"#)));
     assert_eq!(base, digest(&with(r#","payload":1"#).replace("m-1", "m-2")));
     assert_eq!(digest(&with("")), digest(&with(r#","payload":null"#)));
     let others = [
@@ -387,10 +291,7 @@ fn the_content_is_recipient_action_payload_and_what_it_answers() {
     digests.dedup();
     assert_eq!(digests.len(), others.len() + 1);
     // Digests are remembered across versions of the program, so this one must never change.
-    assert_eq!(
-        base.to_string(),
-        "239eccf51b20f0aa6b6ecc9e093cf6630857269fced664a9e927ec3752376327"
-    );
+    assert_eq!(base.to_string(), "239eccf51b20f0aa6b6ecc9e093cf6630857269fced664a9e927ec3752376327");
 }
 
 fn execute(payload: &str) -> Message {
@@ -402,20 +303,10 @@ fn the_older_envelope_is_read_and_answered() {
     assert_eq!(Envelope::parse(&message(&with(""))), Ok(None));
     let asked = execute(r#"{"namespace":"math","command":"add","parameters":{"a" : 1.0},"requestId":"r\u00e4"}"#);
     let envelope = Envelope::parse(&asked).unwrap().unwrap();
-    assert_eq!(
-        (envelope.action.as_str(), envelope.parameters_text(&asked)),
-        ("math.add", "{\"a\" : 1.0}")
-    );
+    assert_eq!((envelope.action.as_str(), envelope.parameters_text(&asked)), ("math.add", "{\"a\" : 1.0}"));
     let response = |body: ReplyBody<'_>| envelope.response(&asked, &body).as_str().to_owned();
-    assert_eq!(
-        response(ReplyBody::OfMessage),
-        r#"{"requestId":"r\u00e4","success":true,"result":{"a" : 1.0}}"#
-    );
-    let error = ReplyError {
-        code: Code::Denied,
-        message: "m",
-        details: None,
-    };
+    assert_eq!(response(ReplyBody::OfMessage), r#"{"requestId":"r\u00e4","success":true,"result":{"a" : 1.0}}"#);
+    let error = ReplyError { code: Code::Denied, message: "m", details: None };
     assert_eq!(
         response(ReplyBody::Error(error)),
         r#"{"requestId":"r\u00e4","success":false,"error":{"code":"denied","message":"m"}}"#
@@ -436,11 +327,7 @@ fn the_older_envelope_is_read_and_answered() {
         r#"{"namespace":"a","command":"b","requestId":{}}"#,
     ] {
         let refusal = Envelope::parse(&execute(bad)).expect_err(bad);
-        assert_eq!(
-            (refusal.code, refusal.envelope.id.unwrap().as_str()),
-            (Code::InvalidMessage, "m-1"),
-            "{bad}"
-        );
+        assert_eq!((refusal.code, refusal.envelope.id.unwrap().as_str()), (Code::InvalidMessage, "m-1"), "{bad}");
     }
 }
 
@@ -453,25 +340,16 @@ fn the_deepest_value_fits_wherever_it_is_put() {
     let value = JsonText::parse(deep).unwrap();
     let asked = execute(r#"{"namespace":"math","command":"add"}"#);
     let envelope = Envelope::parse(&asked).unwrap().unwrap();
-    let error = ReplyError {
-        code: Code::Denied,
-        message: "m",
-        details: Some(&value),
-    };
+    let error = ReplyError { code: Code::Denied, message: "m", details: Some(&value) };
     for body in [ReplyBody::Payload(&value), ReplyBody::Error(error)] {
         message(&string(&reply(&asked, body.clone())));
         let response = envelope.response(&asked, &body);
         message(&string(&reply(&asked, ReplyBody::Payload(&response))));
     }
     let deepest = "[".repeat(MAX_DEPTH - 2) + &"]".repeat(MAX_DEPTH - 2);
-    let asked = execute(&format!(
-        r#"{{"namespace":"math","command":"add","parameters":{deepest}}}"#
-    ));
+    let asked = execute(&format!(r#"{{"namespace":"math","command":"add","parameters":{deepest}}}"#));
     let envelope = Envelope::parse(&asked).unwrap().unwrap();
-    message(&string(&reply(
-        &asked,
-        ReplyBody::Payload(&envelope.response(&asked, &ReplyBody::OfMessage)),
-    )));
+    message(&string(&reply(&asked, ReplyBody::Payload(&envelope.response(&asked, &ReplyBody::OfMessage)))));
 }
 
 proptest! {

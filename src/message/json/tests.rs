@@ -57,25 +57,14 @@ fn takes_every_form_of_value() {
 fn outlines_the_outermost_container() {
     let text = r#" {"a": [1, {"x":"}"}] , "b\u0041":-1.50} "#;
     let outline = scan(text, MAX_DEPTH).unwrap();
-    let parts = |text| {
-        outline
-            .members
-            .iter()
-            .map(move |m: &Member| (m.key.of(text), m.value.of(text), m.kind))
-    };
+    let parts = |text| outline.members.iter().map(move |m: &Member| (m.key.of(text), m.value.of(text), m.kind));
     assert_eq!(
         parts(text).collect::<Vec<_>>(),
-        [
-            ("\"a\"", r#"[1, {"x":"}"}]"#, Kind::Array),
-            (r#""b\u0041""#, "-1.50", Kind::Number)
-        ]
+        [("\"a\"", r#"[1, {"x":"}"}]"#, Kind::Array), (r#""b\u0041""#, "-1.50", Kind::Number)]
     );
     assert_eq!(outline.span.of(text), text.trim());
     let list = scan(r#"["a",[],null]"#, MAX_DEPTH).unwrap();
-    assert_eq!(
-        list.members.iter().map(|m| m.kind).collect::<Vec<_>>(),
-        [Kind::String, Kind::Array, Kind::Null]
-    );
+    assert_eq!(list.members.iter().map(|m| m.kind).collect::<Vec<_>>(), [Kind::String, Kind::Array, Kind::Null]);
 }
 
 #[test]
@@ -114,11 +103,7 @@ fn names_each_mistake() {
         "[0x10]",
     ];
     for text in syntax {
-        assert!(
-            matches!(refused(text), ErrorKind::Syntax { .. }),
-            "{text}: {:?}",
-            refused(text)
-        );
+        assert!(matches!(refused(text), ErrorKind::Syntax { .. }), "{text}: {:?}", refused(text));
     }
     for text in ["[NaN]", "[Infinity]", "[-Infinity]"] {
         assert_eq!(refused(text), ErrorKind::NotANumber, "{text}");
@@ -126,22 +111,12 @@ fn names_each_mistake() {
     for text in ["{} {}", "1 2", "nullx", "{}\0"] {
         assert_eq!(refused(text), ErrorKind::Trailing, "{text}");
     }
-    for text in [
-        "[9007199254740992]",
-        "[-9007199254740992]",
-        "[9007199254740993]",
-        "[100000000000000000]",
-    ] {
+    for text in ["[9007199254740992]", "[-9007199254740992]", "[9007199254740993]", "[100000000000000000]"] {
         assert_eq!(refused(text), ErrorKind::BigInteger, "{text}");
     }
-    for text in [
-        r#""\ud800""#,
-        r#""\udc00""#,
-        r#""\ud800\n""#,
-        r#""\ud800\ud800""#,
-        r#""\ud800x""#,
-        r#""\uDFFF\uD800""#,
-    ] {
+    for text in
+        [r#""\ud800""#, r#""\udc00""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\ud800x""#, r#""\uDFFF\uD800""#]
+    {
         assert_eq!(refused(text), ErrorKind::LoneSurrogate, "{text}");
     }
     assert_eq!(refused("\"a\nb\""), ErrorKind::ControlCharacter(b'\n'));
@@ -171,11 +146,7 @@ fn depth_is_limited_without_recursion() {
 
 fn duplicate(text: &str) -> (String, usize) {
     match scan(text, MAX_DEPTH) {
-        Err(Error {
-            kind: ErrorKind::DuplicateKey { key, .. },
-            offset,
-            ..
-        }) => (key, offset),
+        Err(Error { kind: ErrorKind::DuplicateKey { key, .. }, offset, .. }) => (key, offset),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -197,9 +168,7 @@ fn finds_equal_keys_at_any_depth_and_in_any_spelling() {
 #[test]
 fn finds_equal_keys_among_very_many() {
     for count in [11usize, 12, 13, 14, 1000, 200_000] {
-        let mut text: String = (0..count)
-            .map(|n| format!("\"a long common beginning {n:07} and end\":1,"))
-            .collect();
+        let mut text: String = (0..count).map(|n| format!("\"a long common beginning {n:07} and end\":1,")).collect();
         text.insert(0, '{');
         let unique = format!("{text}\"z\":1}}");
         assert_eq!(scan(&unique, MAX_DEPTH).unwrap().members.len(), count + 1);
@@ -207,10 +176,7 @@ fn finds_equal_keys_among_very_many() {
         let twice = format!(
             "{text}\"a long common beginning {again:07} and en\\u0064\":1,\"a long common beginning 0000000 and end\":1}}"
         );
-        assert_eq!(
-            duplicate(&twice),
-            (format!("a long common beginning {again:07} and end"), text.len())
-        );
+        assert_eq!(duplicate(&twice), (format!("a long common beginning {again:07} and end"), text.len()));
     }
 }
 
@@ -218,11 +184,7 @@ fn finds_equal_keys_among_very_many() {
 fn incomplete_is_said_exactly_of_prefixes() {
     let text = "{\"a\\u00e4\\ud83d\\uDE00ä😀\":[true,false,null,-1.5e+10,0,{},[],\"\",{\"b\":12}], \"c\" : \"long enough for words 😀\"}";
     for end in 0..text.len() {
-        assert!(
-            is_incomplete(&text.as_bytes()[..end]),
-            "{:?}",
-            String::from_utf8_lossy(&text.as_bytes()[..end])
-        );
+        assert!(is_incomplete(&text.as_bytes()[..end]), "{:?}", String::from_utf8_lossy(&text.as_bytes()[..end]));
     }
     kind_of(text.as_bytes()).unwrap();
     for (bytes, expected) in [
@@ -252,11 +214,7 @@ fn no_word_boundary_hides_a_special_byte() {
             let mut body = vec![b'~'; len];
             body.insert(at, b'\x1f');
             let text = [b"\"", &body[..], b"\""].concat();
-            assert_eq!(
-                kind_of(&text).unwrap_err(),
-                ErrorKind::ControlCharacter(0x1f),
-                "{len} {at}"
-            );
+            assert_eq!(kind_of(&text).unwrap_err(), ErrorKind::ControlCharacter(0x1f), "{len} {at}");
         }
     }
     for byte in 0x20..=0x7fu8 {
@@ -277,11 +235,7 @@ fn compare_with_serde_json(bytes: &[u8]) -> Result<(), TestCaseError> {
                 kind,
                 ErrorKind::DuplicateKey { .. } | ErrorKind::TooDeep | ErrorKind::BigInteger | ErrorKind::LoneSurrogate
             );
-            prop_assert!(
-                is_own_rule,
-                "only serde_json takes {:?}: {kind:?}",
-                String::from_utf8_lossy(bytes)
-            );
+            prop_assert!(is_own_rule, "only serde_json takes {:?}: {kind:?}", String::from_utf8_lossy(bytes));
         }
         Err(_) => {}
     }
