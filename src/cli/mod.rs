@@ -6,21 +6,26 @@
 mod agents;
 mod call;
 mod completions;
+mod dead_letter;
 mod drop;
 mod exit;
 mod failure;
 mod init;
 mod lease;
 mod letter;
+mod list;
 mod print;
 mod recv;
+mod request;
 mod schema;
 mod send;
 mod serve;
 mod signals;
 mod status;
 mod table;
+mod tail;
 mod text;
+mod trace;
 mod units;
 mod wait;
 mod workspace;
@@ -80,6 +85,10 @@ enum Command {
     Nack(lease::Nack),
     Agents(agents::Agents),
     Status(status::Status),
+    List(list::List),
+    Trace(trace::Trace),
+    Tail(tail::Tail),
+    DeadLetter(dead_letter::DeadLetter),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -98,6 +107,10 @@ impl Cli {
             Command::Nack(command) => command.run(global),
             Command::Agents(command) => command.run(global),
             Command::Status(command) => command.run(global),
+            Command::List(command) => command.run(global),
+            Command::Trace(command) => command.run(global),
+            Command::Tail(command) => command.run(global),
+            Command::DeadLetter(command) => command.run(global),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
