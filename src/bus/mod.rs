@@ -11,6 +11,8 @@
 //! | [`journal`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
 //! | [`recover`] | what a dead service left |
+//! | [`view`] | read-only views of a bus, for people |
+//! | [`file_system`] | whether a file system can keep the promises |
 
 pub mod claim;
 pub mod create;
@@ -29,6 +31,7 @@ pub mod retention;
 pub mod room;
 pub mod term;
 pub mod time;
+pub mod view;
 
 pub use create::{Created, create, open};
 pub use disk::{Disk, DiskError};
