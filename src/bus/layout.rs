@@ -237,6 +237,11 @@ pub fn reply_stem(in_reply_to: &str, responder: Option<&str>) -> String {
     format!("{in_reply_to}~{}-{sum:08x}.reply", cut(responder, room))
 }
 
+/// The file name of a reply: `<inReplyTo>.reply.json`, or with the responder where several were asked.
+pub fn reply_name(in_reply_to: &str, responder: Option<&str>, number: u32) -> String {
+    numbered(&reply_stem(in_reply_to, responder), number)
+}
+
 fn numbered(stem: &str, number: u32) -> String {
     match number {
         0 | 1 => format!("{stem}.json"),
