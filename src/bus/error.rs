@@ -19,6 +19,8 @@ pub enum BusError {
     Damaged { path: PathBuf, what: String },
     /// A service on another host is at work here.
     OtherHost { host: String },
+    /// The active service runs in another mount namespace (a container).
+    OtherNamespace { pid: u32 },
     /// The file system cannot keep the promises (network, synced by a cloud program), and nobody insisted.
     Unsafe { path: PathBuf, what: String },
 }
@@ -34,6 +36,9 @@ impl BusError {
             BusError::Damaged { .. } => Some("move it away; `postroom init` makes what is missing".into()),
             BusError::OtherHost { .. } => {
                 Some("stop the service there first: a bus belongs to one machine at a time".into())
+            }
+            BusError::OtherNamespace { .. } => {
+                Some("run all services of a bus inside the same container, or all outside".into())
             }
             BusError::Unsafe { .. } => {
                 Some("put the bus on a local file system, or insist with --force-file-system".into())
@@ -58,6 +63,9 @@ impl fmt::Display for BusError {
             }
             BusError::Damaged { path, what } => write!(f, "{} {what}", path.display()),
             BusError::OtherHost { host } => write!(f, "a service on the host {host:?} is at work on this bus"),
+            BusError::OtherNamespace { pid } => {
+                write!(f, "the active service (process {pid}) runs in another mount namespace")
+            }
             BusError::Unsafe { path, what } => write!(f, "{} is on {what}", path.display()),
         }
     }
@@ -72,6 +80,7 @@ impl std::error::Error for BusError {
             | BusError::NewerFormat { .. }
             | BusError::Damaged { .. }
             | BusError::OtherHost { .. }
+            | BusError::OtherNamespace { .. }
             | BusError::Unsafe { .. } => None,
         }
     }

@@ -231,9 +231,10 @@ impl Ids {
         })
     }
 
-    /// Has `responder` answered this message?
-    pub fn answered(&self, sender: &str, id: &str, responder: &str) -> bool {
-        self.find(&Key::Answer { sender, id, responder }).is_some()
+    /// The ticket of `responder`'s answer to this message, if there was one.
+    pub fn answer_of(&self, sender: &str, id: &str, responder: &str) -> Option<Ticket> {
+        let text = self.find(&Key::Answer { sender, id, responder })?;
+        Ticket::parse(Line::parse(&text)?.ticket)
     }
 
     /// Notes the id of a finished message. Becomes visible with [`Ids::flush`].

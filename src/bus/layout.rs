@@ -69,6 +69,14 @@ impl Ticket {
         Ticket { uuid: Uuid::now_v7(), part: None }
     }
 
+    /// When it was given, Unix milliseconds.
+    pub fn accepted_ms(self) -> u64 {
+        self.uuid.get_timestamp().map_or(0, |stamp| {
+            let (seconds, nanos) = stamp.to_unix();
+            seconds * 1000 + u64::from(nanos / 1_000_000)
+        })
+    }
+
     /// Reads `<uuid>` or `<uuid>.<k>`.
     pub fn parse(text: &str) -> Option<Ticket> {
         let (uuid, part) = match text.split_once('.') {
@@ -211,28 +219,27 @@ pub fn parse_dead(name: &str) -> Option<ClaimName> {
     ClaimName::parse_tail(1, name)
 }
 
-/// The file name of a message delivered to an inbox: `<id>.json`, then `<id>~2.json` and so on.
-pub fn delivery_name(id: &str, number: u32) -> String {
-    numbered(id, number)
+/// The file name of a message delivered to an inbox: `<stem>.json`, then `<stem>~2.json` and so on.
+pub fn delivery_name(stem: &str, number: u32) -> String {
+    numbered(stem, number)
 }
 
-/// The file name of a reply: `<inReplyTo>.reply.json`, or `<inReplyTo>~<responder>.reply.json` where several were asked.
-/// If both ids are so long that no file system takes the name, the responder is cut and followed by a checksum of it.
+/// The stem of a reply's file name: `<inReplyTo>.reply`, or `<inReplyTo>~<responder>.reply` where several were asked. If both
+/// ids are so long that no file system takes the name, the responder is cut and followed by a checksum of it.
+pub fn reply_stem(in_reply_to: &str, responder: Option<&str>) -> String {
+    let Some(responder) = responder else { return format!("{in_reply_to}.reply") };
+    let fixed = in_reply_to.len() + "~.reply~9999.json".len();
+    if fixed + responder.len() <= NAME_MAX {
+        return format!("{in_reply_to}~{responder}.reply");
+    }
+    let sum = crc32fast::hash(responder.as_bytes());
+    let room = NAME_MAX.saturating_sub(fixed + "-00000000".len());
+    format!("{in_reply_to}~{}-{sum:08x}.reply", cut(responder, room))
+}
+
+/// The file name of a reply: `<inReplyTo>.reply.json`, or with the responder where several were asked.
 pub fn reply_name(in_reply_to: &str, responder: Option<&str>, number: u32) -> String {
-    let stem = match responder {
-        None => format!("{in_reply_to}.reply"),
-        Some(responder) => {
-            let fixed = in_reply_to.len() + "~.reply~9999.json".len();
-            if fixed + responder.len() <= NAME_MAX {
-                format!("{in_reply_to}~{responder}.reply")
-            } else {
-                let sum = crc32fast::hash(responder.as_bytes());
-                let room = NAME_MAX.saturating_sub(fixed + "-00000000".len());
-                format!("{in_reply_to}~{}-{sum:08x}.reply", cut(responder, room))
-            }
-        }
-    };
-    numbered(&stem, number)
+    numbered(&reply_stem(in_reply_to, responder), number)
 }
 
 fn numbered(stem: &str, number: u32) -> String {
@@ -322,13 +329,13 @@ mod tests {
             part.waiting(u64::MAX),
             part.dead().1,
             part.archived(Some(&id)),
-            part.staged(10_000, &reply_name(&id, Some(&id), 1)),
-            reply_name(&id, Some(&id), 9999),
-            reply_name(&id, None, 9999),
+            part.staged(10_000, &delivery_name(&reply_stem(&id, Some(&id)), 1)),
+            delivery_name(&reply_stem(&id, Some(&id)), 9999),
+            delivery_name(&reply_stem(&id, None), 9999),
         ] {
             assert!(name.len() <= NAME_MAX, "{} bytes: {name}", name.len());
         }
-        assert_ne!(reply_name(&id, Some(&id), 1), reply_name(&id, Some(&format!("{}x", &id[1..])), 1));
+        assert_ne!(reply_stem(&id, Some(&id)), reply_stem(&id, Some(&format!("{}x", &id[1..]))));
     }
 
     #[test]

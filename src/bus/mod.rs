@@ -8,12 +8,14 @@
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
 //! | [`publish`] | what everybody sees |
-//! | [`journal`], [`ids`] | what is remembered |
+//! | [`journal`], [`ids`], [`retention`] | what is remembered, and for how long |
+//! | [`create()`], [`open`] | making a bus, opening one |
 //! | [`recover`] | what a dead service left |
 //! | [`view`] | read-only views of a bus, for people |
 //! | [`file_system`] | whether a file system can keep the promises |
 
 pub mod claim;
+pub mod create;
 pub mod disk;
 pub mod error;
 pub mod file_system;
@@ -25,10 +27,12 @@ pub mod place;
 pub mod publish;
 pub mod record;
 pub mod recover;
+pub mod retention;
 pub mod room;
 pub mod term;
 pub mod time;
 pub mod view;
 
+pub use create::{Created, create, open};
 pub use disk::{Disk, DiskError};
 pub use error::BusError;

@@ -204,6 +204,7 @@ pub struct Story {
     pub in_reply_to: Option<String>,
     /// Unix milliseconds at which this attempt's claim was made, and at which it was decided.
     pub accepted_at: u64,
+    #[serde(rename = "decidedAt")]
     pub at: u64,
     /// Who handled it: `postroom`, an agent, or `<extension>` with version and SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -211,7 +211,7 @@ fn carry_out(
             }
         }
         if let Some(note) = &record.answers {
-            if !ids.answered(&note.sender, &note.id, &note.responder) {
+            if ids.answer_of(&note.sender, &note.id, &note.responder).is_none() {
                 ids.note_answer(record.claim.ticket, note);
             }
         }
@@ -366,7 +366,7 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
             continue;
         }
         if name.starts_with("gone-") {
-            disk.remove_file(&path.join(&entry.name))?;
+            super::retention::remove_tree_or_file(disk, &path.join(&entry.name), entry.kind)?;
             continue;
         }
         move_aside(disk, &path.join(&entry.name), recovered)?;

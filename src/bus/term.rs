@@ -42,6 +42,7 @@ pub struct Lease {
     looks: u32,
     seen: Option<(u64, Vec<u8>)>,
     unchanged: u32,
+    changed: bool,
     /// Written and synced between looks, so that a disk that stands still, or a laptop that slept, ends no lease.
     probe: PathBuf,
 }
@@ -49,13 +50,14 @@ pub struct Lease {
 impl Lease {
     pub fn new(looks: u32) -> Lease {
         let probe = Path::new(layout::PROCESSING).join(format!(".look-{}", Uuid::now_v7()));
-        Lease { looks, seen: None, unchanged: 0, probe }
+        Lease { looks, seen: None, unchanged: 0, changed: false, probe }
     }
 
     /// Counts one look, which must be at least the look interval after the last. `true`: the lease has run out.
     pub fn look(&mut self, disk: &Disk, term: u64, line: &[u8]) -> Result<bool, BusError> {
         let same = self.seen.as_ref().is_some_and(|(seen_term, seen)| *seen_term == term && seen == line);
         if !same {
+            self.changed = self.seen.as_ref().is_some_and(|(seen_term, _)| *seen_term == term);
             self.seen = Some((term, line.to_vec()));
             self.unchanged = 0;
             return Ok(false);
@@ -65,6 +67,11 @@ impl Lease {
         disk.remove_file(&self.probe)?;
         self.unchanged += 1;
         Ok(self.unchanged >= self.looks)
+    }
+
+    /// Did the line change between two looks at the same term? Then its owner is alive.
+    pub fn has_changed(&self) -> bool {
+        self.changed
     }
 
     /// Something was not as it should be between two looks (an error, a long pause): they do not count.

@@ -61,7 +61,7 @@ impl From<BusError> for Failure {
     fn from(error: BusError) -> Failure {
         let exit = match &error {
             BusError::NotABus { .. } | BusError::NewerFormat { .. } => Exit::NoBus,
-            BusError::OtherHost { .. } => Exit::Elsewhere,
+            BusError::OtherHost { .. } | BusError::OtherNamespace { .. } => Exit::Elsewhere,
             BusError::Unsafe { .. } => Exit::UnsafeFileSystem,
             BusError::RoomGone | BusError::Disk(_) | BusError::Damaged { .. } => Exit::Failure,
         };

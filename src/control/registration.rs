@@ -50,8 +50,8 @@ impl Registration {
         now_ms.saturating_sub(self.last_seen) > self.ttl_ms
     }
 
-    /// Is the last sign of life that was written down so old that a new one should be?
-    pub fn is_stale(&self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.last_seen) > (self.ttl_ms / 4).min(60_000)
+    /// Is what was written down last so old that a takeover could count the agent as away too early?
+    pub fn is_due_to_be_written(&self, written: u64) -> bool {
+        self.last_seen.saturating_sub(written) > (self.ttl_ms / 4).min(60_000)
     }
 }

@@ -197,6 +197,11 @@ impl Message {
         members.map(|(_, member)| (member.key.of(self.text.as_str()), member.value.of(self.text.as_str())))
     }
 
+    /// Does the text itself have this field? (Id and timestamp may have been given from the file.)
+    pub fn states(&self, field: Field) -> bool {
+        self.slot(field).is_some()
+    }
+
     pub(super) fn slot(&self, field: Field) -> Option<&Member> {
         self.fields.slots[field as usize].map(|index| &self.fields.members[index as usize])
     }

@@ -84,9 +84,7 @@ impl Delivery {
         }
         out.raw("\"delivery\"", &inner.finish_value());
     }
-}
 
-impl Delivery {
     /// Reads `hops` of the `delivery` that a file of the service states. None where it states none.
     pub fn stated_hops(delivery_text: &str) -> Option<u32> {
         let outline = json::scan(delivery_text, json::MAX_DEPTH).ok()?;

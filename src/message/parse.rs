@@ -100,18 +100,25 @@ impl Reader<'_> {
             sender: self.required(Field::Sender, AgentId::parse)?,
             recipient: self.recipient()?,
             action: self.required(Field::Action, Action::parse)?,
-            timestamp: self.integer(Field::Timestamp, MAX_INTEGER)?.unwrap_or_else(|| given.timestamp()),
+            timestamp: self.milliseconds(Field::Timestamp)?.unwrap_or_else(|| given.timestamp()),
             signature,
             in_reply_to: self.name(Field::InReplyTo, MessageId::parse)?,
             correlation_id: self.name(Field::CorrelationId, MessageId::parse)?,
-            expires_at: self.integer(Field::ExpiresAt, MAX_INTEGER)?,
-            not_before: self.integer(Field::NotBefore, MAX_INTEGER)?,
-            priority: self
-                .integer(Field::Priority, u64::from(MAX_PRIORITY))?
-                .map_or(DEFAULT_PRIORITY, |number| number as u8),
+            expires_at: self.milliseconds(Field::ExpiresAt)?,
+            not_before: self.milliseconds(Field::NotBefore)?,
+            priority: self.priority()?,
             traceparent: self.name(Field::Traceparent, Traceparent::parse)?,
             error: self.error()?,
         })
+    }
+
+    fn milliseconds(&self, field: Field) -> Result<Option<u64>, Invalid> {
+        self.integer(field, MAX_INTEGER, "Unix milliseconds as a whole number")
+    }
+
+    fn priority(&self) -> Result<u8, Invalid> {
+        let stated = self.integer(Field::Priority, u64::from(MAX_PRIORITY), "a whole number from 0 to 9")?;
+        Ok(stated.map_or(DEFAULT_PRIORITY, |number| number as u8))
     }
 
     fn get(&self, field: Field) -> Option<&Member> {
@@ -181,13 +188,9 @@ impl Reader<'_> {
     }
 
     /// A whole number from 0 to `max`, written with digits alone.
-    fn integer(&self, field: Field, max: u64) -> Result<Option<u64>, Invalid> {
+    fn integer(&self, field: Field, max: u64, wanted: &str) -> Result<Option<u64>, Invalid> {
         let Some(member) = self.get(field) else {
             return Ok(None);
-        };
-        let wanted = match field {
-            Field::Priority => "a whole number from 0 to 9",
-            _ => "Unix milliseconds as a whole number",
         };
         if member.kind != Kind::Number {
             return Err(self.wrong_type(field, member, wanted));

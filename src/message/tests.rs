@@ -208,6 +208,15 @@ fn the_delivered_text_is_the_senders_with_delivery_last() {
 }
 
 #[test]
+fn hops_can_be_read_from_a_delivered_text() {
+    let delivered = message(&string(&message(&with("")).render_delivered(&delivery())));
+    assert_eq!(Delivery::stated_hops(delivered.stated_delivery_text().unwrap()), Some(2));
+    for other in ["{}", "[1]", "{\"hops\":-1}", "{\"hops\":\"2\"}", "no json"] {
+        assert_eq!(Delivery::stated_hops(other), None, "{other}");
+    }
+}
+
+#[test]
 fn a_large_value_is_shared_and_not_copied() {
     let payload = format!("[\"{}\"]", "x".repeat(1 << 20));
     let message = message(&with(&format!(",\"payload\": {payload} ,\"priority\":1")));

@@ -28,6 +28,8 @@ pub enum Standing {
 
 /// Who is on the bus: the facts a route is decided from.
 pub trait Who {
+    /// The service's own name, or an extension's.
+    fn is_reserved(&self, name: &AgentId) -> bool;
     fn standing(&self, name: &AgentId) -> Standing;
     /// Whom `*` means: every registered agent that is not away but `sender`, and every extension that declares `action`.
     fn everybody(&self, sender: &AgentId, action: &Action) -> Vec<AgentId>;
@@ -75,15 +77,12 @@ fn to_one(agent: &AgentId, who: &impl Who) -> Result<Route, Refused> {
 
 /// The names that a dropped message cannot bear as its sender.
 pub fn may_send(sender: &AgentId, who: &impl Who) -> Result<(), Refused> {
-    match who.standing(sender) {
-        Standing::Agent | Standing::Unknown => Ok(()),
-        Standing::Service | Standing::Extension => Err(Refused::new(
-            Code::NotPermitted,
-            format!(
-                "the name {:?} belongs to the service or an extension; a dropped message cannot be from it",
-                sender.as_str()
-            ),
-        )
-        .with_hint("use a name of your own as sender")),
+    if !who.is_reserved(sender) {
+        return Ok(());
     }
+    let message = format!(
+        "the name {:?} belongs to the service or an extension; a dropped message cannot be from it",
+        sender.as_str()
+    );
+    Err(Refused::new(Code::NotPermitted, message).with_hint("use a name of your own as sender"))
 }
