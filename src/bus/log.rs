@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, DiskError, Moved, read_all};
 use super::error::BusError;
 use super::layout::{self, ClaimName};
-use super::record::Record;
+use super::record::{self, Record};
 use super::room::Room;
 
 /// The file grows by this many zeroed bytes at a time; a sync of bytes that were there before costs a third of one that
@@ -50,7 +50,12 @@ pub enum Note {
 #[derive(Debug, Default)]
 pub struct Contents {
     pub records: Vec<Record>,
-    pub notes: Vec<Note>,
+    /// Where the journal ended when this use of the file began: day and bytes.
+    pub begin: Option<(String, u64)>,
+    /// The claims whose handling had begun and was not decided after that: all that ran beside others, and of those that ran
+    /// one after the other only the last. A record of the same attempt that stands before (it waited, and was taken up again)
+    /// says nothing about it.
+    pub begun: Vec<ClaimName>,
     /// A frame was whole but could not be understood.
     pub damaged: bool,
 }
@@ -256,61 +261,63 @@ pub fn read(disk: &Disk, folder: &Path) -> Result<Contents, BusError> {
 fn parse(mut text: &[u8]) -> Contents {
     let mut contents = Contents::default();
     let mut expected = None;
+    let mut one_by_one = None;
     while let Some((number, body, rest)) = split_frame(text, expected) {
         expected = Some(number + 1);
         text = rest;
         match body.split_first() {
             Some((b'R', record)) => match Record::decode(record) {
-                Some(record) => contents.records.push(record),
+                Some(record) => {
+                    contents.begun.retain(|claim| !record::same_attempt(claim, &record.claim));
+                    one_by_one = one_by_one.filter(|claim| !record::same_attempt(claim, &record.claim));
+                    contents.records.push(record);
+                }
                 None => contents.damaged = true,
             },
             Some((b'N', note)) => match serde_json::from_slice(note) {
-                Ok(note) => contents.notes.push(note),
+                Ok(Note::Begin { day, journal }) => contents.begin = Some((day, journal)),
+                Ok(Note::Started { claim }) => contents.begun.extend(ClaimName::parse(&claim)),
+                Ok(Note::StartedNext { claim }) => one_by_one = ClaimName::parse(&claim),
                 Err(_) => contents.damaged = true,
             },
             _ => contents.damaged = true,
         }
     }
+    contents.begun.extend(one_by_one);
     contents
-}
-
-/// The claims whose handling had begun, of those that `undecided` names: all that ran beside others, and of those that ran
-/// one after the other only the last.
-pub fn begun(notes: &[Note]) -> Vec<ClaimName> {
-    let mut begun = Vec::new();
-    let mut last = None;
-    for note in notes {
-        match note {
-            Note::Begin { .. } => {}
-            Note::Started { claim } => begun.extend(ClaimName::parse(claim)),
-            Note::StartedNext { claim } => last = ClaimName::parse(claim),
-        }
-    }
-    begun.extend(last);
-    begun
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn note(number: u64, claim: &str, out: &mut Vec<u8>) {
+        let note = Note::Started { claim: format!("{claim}.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~a.json") };
+        framed_note(number, &note, out);
+    }
+
+    fn framed_note(number: u64, note: &Note, out: &mut Vec<u8>) {
+        frame(number, out, |out| {
+            out.push(b'N');
+            serde_json::to_writer(out, note).expect("a note is JSON");
+        });
+    }
+
     #[test]
     fn a_log_ends_at_the_first_frame_that_is_not_whole_or_not_the_next() {
-        let note =
-            |n: u64, out: &mut Vec<u8>| frame(n, out, |out| out.extend_from_slice(b"N{\"started\":{\"claim\":\"x\"}}"));
         let mut text = Vec::new();
-        note(7, &mut text);
-        note(8, &mut text);
+        note(7, "1", &mut text);
+        note(8, "2", &mut text);
         let whole = text.len();
-        note(8, &mut text);
-        assert_eq!(parse(&text).notes.len(), 2, "a number twice");
+        note(8, "3", &mut text);
+        assert_eq!(parse(&text).begun.len(), 2, "a number twice");
         for cut in 0..whole {
             let expected = usize::from(cut >= whole / 2);
-            assert_eq!(parse(&text[..cut]).notes.len(), expected, "cut at {cut}");
+            assert_eq!(parse(&text[..cut]).begun.len(), expected, "cut at {cut}");
         }
         let mut flipped = text[..whole].to_vec();
         flipped[whole - 5] ^= 1;
-        assert_eq!(parse(&flipped).notes.len(), 1);
+        assert_eq!(parse(&flipped).begun.len(), 1);
     }
 
     #[test]
@@ -321,7 +328,11 @@ mod tests {
             Note::StartedNext { claim: claim(2) },
             Note::StartedNext { claim: claim(3) },
         ];
-        let attempts: Vec<u32> = begun(&notes).iter().map(|claim| claim.attempt).collect();
+        let mut text = Vec::new();
+        for (number, note) in (1..).zip(&notes) {
+            framed_note(number, note, &mut text);
+        }
+        let attempts: Vec<u32> = parse(&text).begun.iter().map(|claim| claim.attempt).collect();
         assert_eq!(attempts, [1, 3]);
     }
 }

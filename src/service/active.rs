@@ -133,7 +133,8 @@ impl<'a> Active<'a> {
         }
         let mut registry = Registry::default();
         registry.refresh(disk)?;
-        let waiting = Waiting::load(disk, now, Duration::from_millis(settings.retry.max_ms))?;
+        let mut senders = Senders::default();
+        let waiting = Waiting::load(disk, now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
         let ready = recovered.adopted.into_iter();
@@ -149,7 +150,7 @@ impl<'a> Active<'a> {
             drop: DropQueue::default(),
             lanes,
             waiting,
-            senders: Senders::default(),
+            senders,
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             alone: None,
@@ -188,7 +189,7 @@ impl<'a> Active<'a> {
                 }
                 Err(BusError::RoomGone) => return Ok(self.replaced()),
                 Err(error) if error.is_transient() => {
-                    self.relist = true;
+                    self.start_over(now);
                     if self.trouble.begin(now.mono) {
                         self.core.say(&Notice::Trouble { what: error.to_string() });
                     }
@@ -209,6 +210,15 @@ impl<'a> Active<'a> {
             }
             self.receive(wakes);
         }
+    }
+
+    /// A step failed: the folders say what there is to do. What is decided is kept and gone on with.
+    fn start_over(&mut self, now: Now) {
+        self.relist = true;
+        for parked in self.drop.forget() {
+            self.senders.remove(&parked.sender, parked.bytes);
+        }
+        self.scan_at = now.mono;
     }
 
     /// One round: sign of life, lists, then everything that is there to be done, one batch.
@@ -292,7 +302,11 @@ impl<'a> Active<'a> {
         if !self.unfinished.is_empty() || self.requested {
             wait = wait.min(Duration::from_millis(200));
         }
-        self.stop_at.map_or(wait, |at| wait.min(until(at)))
+        match self.stop_at {
+            // Past its time only what the disk refuses is left.
+            Some(at) => wait.min(until(at).max(Duration::from_millis(20))),
+            None => wait,
+        }
     }
 
     fn replaced(&mut self) -> End {

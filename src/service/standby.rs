@@ -43,13 +43,13 @@ pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(R
         if mode == Mode::Once && watch.said.is_some() {
             return Ok(None);
         }
-        let wait = trouble.retry_at().map_or(interval, |at| at.saturating_duration_since(Instant::now()));
+        let wait = if trouble.retry_at().is_some() { trouble.left(Instant::now()) } else { interval };
         pause(wakes, wait);
     }
 }
 
 /// Waits for a reason to look again; events of the drop are none, somebody else sees to them.
-fn pause(wakes: &Receiver<Wake>, wait: Duration) {
+pub fn pause(wakes: &Receiver<Wake>, wait: Duration) {
     let until = Instant::now() + wait;
     loop {
         match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
