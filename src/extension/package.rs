@@ -201,7 +201,6 @@ mod tests {
             "a.replying",
             "reply",
             "com",
-            "com0",
             "com10",
             "console",
             &"x".repeat(128),
