@@ -8,12 +8,14 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, Moved, read_all};
 use super::error::BusError;
 use super::layout::{self, ClaimName};
+use super::place::Place;
 use super::record::{self, Record};
 use super::room::Room;
 
@@ -38,8 +40,9 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Note {
-    /// The first frame: where the journal ended when this use of the file began.
-    Begin { day: String, journal: u64 },
+    /// The first frame: where the journal ended when this use of the file began, and where its records were decided unless
+    /// they say otherwise.
+    Begin { day: String, journal: u64, place: Arc<Place> },
     /// The handling of this claim began beside others (an extension).
     Started { claim: String },
     /// The handling of this claim began, and the one noted so before it had ended (one after the other).
@@ -64,6 +67,7 @@ pub struct Contents {
 pub struct Log {
     file: File,
     durability: Durability,
+    place: Arc<Place>,
     /// Where the next frame goes.
     end: u64,
     allocated: u64,
@@ -76,11 +80,19 @@ pub struct Log {
 
 impl Log {
     /// Makes the log of a room that is being prepared.
-    pub fn create(disk: &Disk, folder: &Path, durability: Durability, begin: &Note) -> Result<Log, BusError> {
-        let file = disk.create_open(&folder.join(layout::ROOM_LOG))?;
+    pub fn create(
+        disk: &Disk,
+        folder: &Path,
+        durability: Durability,
+        place: Arc<Place>,
+        journal: (String, u64),
+    ) -> Result<Log, BusError> {
+        let path = folder.join(layout::ROOM_LOG);
+        let file = disk.create_open(&path)?;
+        let begin = Note::Begin { day: journal.0, journal: journal.1, place: place.clone() };
         let mut log =
-            Log { file, durability, end: 0, allocated: 0, next_number: 1, kept: Vec::new(), distrusted: false };
-        log.append_notes(&folder.join(layout::ROOM_LOG), std::slice::from_ref(begin))?;
+            Log { file, durability, place, end: 0, allocated: 0, next_number: 1, kept: Vec::new(), distrusted: false };
+        log.append_notes(&path, &[begin])?;
         Ok(log)
     }
 
@@ -101,7 +113,7 @@ impl Log {
         for (number, (record, message)) in (self.next_number..).zip(batch) {
             frame(number, &mut frames, |out| {
                 out.push(b'R');
-                record.encode(message, out);
+                record.encode(&self.place, message, out);
             });
         }
         if !self.distrusted {
@@ -262,11 +274,12 @@ fn parse(mut text: &[u8]) -> Contents {
     let mut contents = Contents::default();
     let mut expected = None;
     let mut one_by_one = None;
+    let mut place: Option<Arc<Place>> = None;
     while let Some((number, body, rest)) = split_frame(text, expected) {
         expected = Some(number + 1);
         text = rest;
         match body.split_first() {
-            Some((b'R', record)) => match Record::decode(record) {
+            Some((b'R', record)) => match Record::decode(place.as_ref(), record) {
                 Some(record) => {
                     contents.begun.retain(|claim| !record::same_attempt(claim, &record.claim));
                     one_by_one = one_by_one.filter(|claim| !record::same_attempt(claim, &record.claim));
@@ -275,7 +288,10 @@ fn parse(mut text: &[u8]) -> Contents {
                 None => contents.damaged = true,
             },
             Some((b'N', note)) => match serde_json::from_slice(note) {
-                Ok(Note::Begin { day, journal }) => contents.begin = Some((day, journal)),
+                Ok(Note::Begin { day, journal, place: of_log }) => {
+                    contents.begin = Some((day, journal));
+                    place = Some(of_log);
+                }
                 Ok(Note::Started { claim }) => contents.begun.extend(ClaimName::parse(&claim)),
                 Ok(Note::StartedNext { claim }) => one_by_one = ClaimName::parse(&claim),
                 Err(_) => contents.damaged = true,

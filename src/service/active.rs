@@ -2,7 +2,8 @@
 //!
 //! All of it but the room, the log and what is in the folders can be lost at any moment: it is found again by listing.
 
-use std::collections::{HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term, time};
 use crate::control;
 use crate::extension::ExtensionHost;
+use crate::message::AgentId;
 
+use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
 use super::decide::Decision;
@@ -73,6 +76,8 @@ pub struct Active<'a> {
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     pub(super) folders: Folders,
+    /// What is in the place of the inboxes that this batch has looked at.
+    pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
     /// Inbox names that this batch has chosen.
     pub(super) chosen: HashSet<std::path::PathBuf>,
     pub(super) calendar: Calendar,
@@ -159,6 +164,7 @@ impl<'a> Active<'a> {
             unfinished: Vec::new(),
             released: Vec::new(),
             folders: Folders::default(),
+            inbox_states: RefCell::default(),
             chosen: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),
@@ -335,7 +341,8 @@ impl<'a> Active<'a> {
     /// What a checkpoint puts at the log's beginning.
     pub(super) fn beginning(&self) -> Result<Vec<Note>, BusError> {
         let day = self.calendar.day.clone();
-        let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day }];
+        let place = self.room.place.clone();
+        let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day, place }];
         notes
             .extend(self.lanes.running_claims().map(|job| Note::Started { claim: job.claimed.claim.name.to_string() }));
         Ok(notes)
