@@ -50,7 +50,9 @@ impl Part {
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
-    let (Some(part), Some(folder)) = (std::env::var_os(PART), std::env::var_os(FOLDER)) else { return };
+    let (Some(part), Some(folder)) = (std::env::var_os(PART), std::env::var_os(FOLDER)) else {
+        return;
+    };
     let folder = PathBuf::from(folder);
     let part = Part::ALL.into_iter().find(|known| part == OsStr::new(known.name()));
     let done = match part.expect("a part that the stand-in knows") {
@@ -91,8 +93,12 @@ fn threads(bus: &Path) -> io::Result<()> {
         (0..20).try_for_each(|_| fs::write(&path, "x").and_then(|()| fs::remove_file(&path)))
     };
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..4).map(|at| scope.spawn(move || work(format!("thread-{at}")))).collect();
-        running.into_iter().try_for_each(|thread| thread.join().expect("the stand-in's threads do not panic"))
+        let running: Vec<_> = (0..4)
+            .map(|at| scope.spawn(move || work(format!("thread-{at}"))))
+            .collect();
+        running
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("the stand-in's threads do not panic"))
     })
 }
 
