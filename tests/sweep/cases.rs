@@ -134,3 +134,38 @@ fn tell(broken: Vec<Case>) {
     }
     panic!("{told}");
 }
+
+#[test]
+fn a_case_that_fails_is_told_and_the_others_still_run() {
+    let ran = AtomicUsize::new(0);
+    let broken = catch_unwind(AssertUnwindSafe(|| {
+        count_up(2, |number| {
+            ran.fetch_add(1, Ordering::SeqCst);
+            match number {
+                3 => Verdict::on(
+                    "killed before #3".to_owned(),
+                    vec!["a reply is missing".to_owned()],
+                    String::new,
+                ),
+                4 => panic!("it hangs"),
+                10.. => Verdict::Past,
+                _ => Verdict::Held,
+            }
+        })
+    }));
+    let said = broken
+        .expect_err("two cases failed")
+        .downcast::<String>()
+        .expect("a formatted message");
+    for part in [
+        "2 cases broke a promise",
+        "killed before #3",
+        "a reply is missing",
+        "it hangs",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(ran.into_inner() >= 10, "all cases up to the end ran");
+    let held = count_up(2, |number| if number > 7 { Verdict::Past } else { Verdict::Held });
+    assert_eq!(held, 7);
+}

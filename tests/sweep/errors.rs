@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::cases::{Verdict, each};
-use crate::running::{LONG, serve, settled, stop};
-use crate::support::audit::{Moment, audit};
-use crate::support::trace::{Aim, Fault, Kind, Plan, Report, Scope, Step};
-use crate::support::workload::{Sent, drop_all, echo, one_of_each};
-use crate::support::workspace::{Durability, Workspace, wait_until};
+use crate::running::{LONG, Scene};
+use crate::support::trace::{Aim, Ending, Fault, Kind, Plan, Scope, Step, Traced};
+use crate::support::workspace::{Durability, wait_until};
 
 /// Most of a case is waiting for the service to try again.
 const WORKERS: usize = 4;
@@ -51,32 +49,20 @@ fn faults(step: &Step) -> Vec<Fault> {
     faults
 }
 
-fn fresh(durability: Durability) -> (Workspace, Vec<Sent>) {
-    let workspace = Workspace::new(durability);
-    let sent = one_of_each();
-    drop_all(&workspace, &sent);
-    (workspace, sent)
-}
-
-fn drop_one_more(workspace: &Workspace, sent: &mut Vec<Sent>) {
-    let more = echo("11.json", "dora", "d-1", "[1.0]");
-    workspace.drop_file(&more.file, &more.bytes);
-    sent.push(more);
-}
-
 /// All steps of a run in which nothing fails, from its start to its clean end.
 fn undisturbed(durability: Durability) -> Vec<Step> {
-    let (workspace, mut sent) = fresh(durability);
-    let service = serve(&workspace, Scope::Failable, Plan::Count);
-    let mut findings = Vec::new();
-    findings.extend(settled(&workspace, &sent, || false).err());
-    drop_one_more(&workspace, &mut sent);
-    findings.extend(settled(&workspace, &sent, || false).err());
-    let report = stop(service, "the service", &mut findings);
-    findings.extend(audit(workspace.bus(), &sent, Moment::Ended));
-    let steps = report.map(|report| report.steps).unwrap_or_default();
-    assert!(findings.is_empty(), "{findings:#?}\n{}", workspace.tree());
-    steps
+    let mut scene = Scene::new(durability);
+    let service = scene.serve(Scope::Failable, Plan::Count);
+    scene.settle("at first", || false);
+    scene.drop_one_more("11.json");
+    scene.settle("after one more", || false);
+    service.signal(libc::SIGTERM);
+    let report = service.finish(LONG).unwrap_or_else(|why| panic!("{why}"));
+    match scene.verdict("not disturbed".to_owned()) {
+        Verdict::Held => report.steps,
+        Verdict::Past => unreachable!("no step was aimed at"),
+        Verdict::Broken(case) => panic!("without any fault: {:#?}\n{}", case.findings, case.scene),
+    }
 }
 
 /// Each kind of step with each of its faults: the first step of its kind, and where there are many, a later one.
@@ -104,28 +90,37 @@ fn cases(steps: &[Step]) -> Vec<Case> {
 }
 
 fn failed_at(durability: Durability, case: &Case) -> Verdict {
-    let (workspace, mut sent) = fresh(durability);
+    let mut scene = Scene::new(durability);
     let aim = Aim::Named {
         what: case.what.clone(),
         nth: case.nth,
     };
-    let service = serve(&workspace, Scope::Failable, Plan::Fail(aim, case.fault));
-    let mut findings = Vec::new();
-    findings.extend(settled(&workspace, &sent, || service.has_ended()).err());
-    drop_one_more(&workspace, &mut sent);
-    findings.extend(settled(&workspace, &sent, || service.has_ended()).err());
-    if service.has_ended() {
-        findings.push("the service ended by itself".to_owned());
+    let service = scene.serve(Scope::Failable, Plan::Fail(aim, case.fault));
+    scene.settle("at first", || service.has_ended());
+    scene.drop_one_more("11.json");
+    scene.settle("after one more", || service.has_ended());
+    runs_still(&mut scene, &service);
+    service.signal(libc::SIGTERM);
+    let name = format!("{} at {} ({})", told(case.fault), case.what, case.nth);
+    let reached = service.reached(LONG);
+    scene.ends(service, "the service", Ending::Exit(0));
+    if reached {
+        scene.verdict(name)
+    } else {
+        scene.verdict_without_fault(&name)
     }
-    let report = stop(service, "the service", &mut findings);
-    findings.extend(audit(workspace.bus(), &sent, Moment::Ended));
-    let hit = report.as_ref().and_then(|report| report.hit.clone());
-    if hit.is_none() && findings.is_empty() {
-        return Verdict::Past;
-    }
-    let step = hit.map_or_else(|| "nothing".to_owned(), |step| step.to_string());
-    let name = format!("{} at {step}", told(case.fault));
-    Verdict::on(name, findings, || scene(&workspace, report.as_ref()))
+}
+
+fn runs_still(scene: &mut Scene, service: &Traced) {
+    let ended = service.has_ended();
+    scene.note(
+        "before it was asked to",
+        if ended {
+            Err("the service ended".to_owned())
+        } else {
+            Ok(())
+        },
+    );
 }
 
 fn told(fault: Fault) -> String {
@@ -133,21 +128,6 @@ fn told(fault: Fault) -> String {
         Fault::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
         Fault::ShortWrite => "a short write".to_owned(),
     }
-}
-
-fn scene(workspace: &Workspace, report: Option<&Report>) -> String {
-    let told = report.map_or_else(String::new, |report| {
-        let near = report.hit.as_ref().map_or(0, |hit| hit.number);
-        let around = report
-            .steps
-            .iter()
-            .filter(|step| step.number + 10 > near && step.number < near + 60);
-        let steps: String = around
-            .map(|step| format!("  #{} {}\n", step.number, step.exact))
-            .collect();
-        format!("steps around it:\n{steps}it said:\n{}\n", report.output)
-    });
-    told + &workspace.tree()
 }
 
 fn sweep(durability: Durability) {
@@ -172,17 +152,16 @@ fn every_error_at_every_step_with_process_durability() {
     sweep(Durability::Process);
 }
 
-/// From the step that `from` names on, nothing can be written until the service has tried for a while.
+/// From this step on nothing can be written, until the service has been refused many times.
 fn full_disk(durability: Durability, from: usize) -> Verdict {
     const REFUSED: usize = 25;
-    let (workspace, mut sent) = fresh(durability);
+    let mut scene = Scene::new(durability);
     let choose = Box::new(move |step: &Step| step.kind == Kind::Grows && step.number >= from);
-    let service = serve(&workspace, Scope::Changes, Plan::FailWhile(choose, libc::ENOSPC));
-    let mut findings = Vec::new();
-    // A service that has nothing to write while the disk is full gets something.
-    let result = settled(&workspace, &sent, || service.hit().is_some() || service.has_ended());
-    findings.extend(result.err());
-    drop_one_more(&workspace, &mut sent);
+    let service = scene.serve(Scope::Changes, Plan::FailWhile(choose, libc::ENOSPC));
+    scene.settle("before the disk was full", || {
+        service.hit().is_some() || service.has_ended()
+    });
+    scene.drop_one_more("11.json");
     let tried = wait_until(LONG, || {
         let refused = service.refused();
         if refused >= REFUSED || service.has_ended() {
@@ -191,17 +170,12 @@ fn full_disk(durability: Durability, from: usize) -> Verdict {
             Err(format!("it tried only {refused} times"))
         }
     });
-    findings.extend(tried.err());
+    scene.note("while the disk was full", tried);
     service.heal();
-    findings.extend(settled(&workspace, &sent, || service.has_ended()).err());
-    if service.has_ended() {
-        findings.push("the service ended by itself".to_owned());
-    }
-    let report = stop(service, "the service", &mut findings);
-    findings.extend(audit(workspace.bus(), &sent, Moment::Ended));
-    Verdict::on(format!("no space from step {from} on"), findings, || {
-        scene(&workspace, report.as_ref())
-    })
+    scene.settle("after the disk had room again", || service.has_ended());
+    runs_still(&mut scene, &service);
+    scene.stop(service, "the service");
+    scene.verdict(format!("no space from step {from} on"))
 }
 
 #[test]

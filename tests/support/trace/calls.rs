@@ -74,10 +74,10 @@ pub fn table(scope: Scope) -> Vec<Call> {
     calls
 }
 
-fn call(name: &'static str, number: libc::c_long, shape: Shape, kind: Kind) -> Call {
+fn call(name: &'static str, number: i64, shape: Shape, kind: Kind) -> Call {
     Call {
         name,
-        number: i64::from(number),
+        number,
         shape,
         kind,
     }

@@ -198,6 +198,12 @@ impl Traced {
         self.shared.healed.store(true, Ordering::SeqCst);
     }
 
+    /// Waits for the end, and tells whether the plan has acted by then.
+    pub fn reached(&self, within: Duration) -> bool {
+        let watched = self.wait(within, |watched| watched.phase == Phase::Ended);
+        watched.hit.is_some()
+    }
+
     /// The step at which the plan first acted, so far.
     pub fn hit(&self) -> Option<Step> {
         self.shared.lock().hit.clone()

@@ -63,6 +63,10 @@ impl Drop for Ended<'_> {
 }
 
 /// Starts the program with the filter in place and returns when it stands at its first instruction.
+#[expect(
+    clippy::zombie_processes,
+    reason = "`follow` waits for it, and for its threads, with `waitpid`"
+)]
 fn start(mut command: Command, calls: &[Call], output: &File) -> Tid {
     let stream = || Stdio::from(output.try_clone().expect("a descriptor can be duplicated"));
     command.stdin(Stdio::null()).stdout(stream()).stderr(stream());
