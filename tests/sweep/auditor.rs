@@ -61,7 +61,14 @@ fn perfect() -> Made {
     for (at, sent) in one_of_each().iter().enumerate() {
         let ticket = format!("{TICKET}{at:02x}");
         finish(&made, sent, &ticket);
-        journal += &format!("{{\"v\":1,\"term\":1,\"step\":\"finished\",\"ticket\":\"{ticket}\"}}\n");
+        let parts = if sent.file == "04.json" {
+            vec!["", ".1", ".2"]
+        } else {
+            vec![""]
+        };
+        for part in parts {
+            journal += &format!("{{\"v\":1,\"term\":1,\"step\":\"finished\",\"ticket\":\"{ticket}{part}\"}}\n");
+        }
     }
     made.write("archive/2026-11-21/journal.jsonl", journal);
     assert_eq!(made.audit(), Vec::<String>::new());
@@ -102,8 +109,15 @@ fn finish(made: &Made, sent: &Sent, ticket: &str) {
         Fate::Delivered { id, to } => {
             let text = String::from_utf8(sent.bytes.clone()).expect("the workload is text");
             let copy = format!("{},{DELIVERY}}}", text.trim_end().trim_end_matches('}'));
-            to.iter()
-                .for_each(|agent| made.write(&format!("inbox/{agent}/{id}.json"), &copy));
+            for (at, agent) in to.iter().enumerate() {
+                made.write(&format!("inbox/{agent}/{id}.json"), &copy);
+                if to.len() > 1 {
+                    made.write(
+                        &format!("archive/2026-11-21/07/{ticket}.{}~m.json", at + 1),
+                        &sent.bytes,
+                    );
+                }
+            }
         }
         Fate::Dead { .. } | Fate::Duplicate => {}
     }
@@ -193,6 +207,10 @@ fn finds_a_message_in_no_or_two_end_states() {
     spoiled(
         |bus| bus.write("archive/2026-11-21/07/.m", ""),
         "does not belong into the archive",
+    );
+    spoiled(
+        |bus| bus.remove(&format!("archive/2026-11-21/07/{TICKET}03.2~m.json")),
+        "04.json (its delivery 2)",
     );
     spoiled(|bus| bus.remove(&dead), "05.json is not in dead-letter/");
     spoiled(

@@ -57,7 +57,7 @@ impl Audit<'_> {
         let mut ended: Vec<PathBuf> = self.archived();
         ended.extend(self.files("dead-letter"));
         for path in ended {
-            if ticket(&path).is_some_and(|ticket| !finished.contains_key(&ticket)) {
+            if ticket(&path).is_some_and(|(ticket, _)| !finished.contains_key(&ticket)) {
                 self.find(format!("{} has no finished line in the journal", path.display()));
             }
         }

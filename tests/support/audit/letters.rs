@@ -6,28 +6,31 @@ use super::{Audit, text};
 use crate::support::workload::{Fate, Sent};
 
 impl Audit<'_> {
-    /// Each message that was not refused lies in the archive once, with the bytes that were dropped.
+    /// Each message that was not refused lies in the archive once, with the bytes that were dropped; of one with several
+    /// recipients also each delivery, under the ticket's numbers from 1.
     pub(super) fn archive(&mut self) {
-        let mut left: Vec<&Sent> = self
-            .sent
-            .iter()
-            .filter(|sent| !matches!(sent.fate, Fate::Dead { .. }))
-            .collect();
+        let mut left: Vec<(&Sent, Option<u32>)> = self.sent.iter().flat_map(archived_as).collect();
         for path in self.archived() {
             let bytes = self.bytes(&path);
-            match left.iter().position(|sent| sent.bytes == bytes) {
+            let Some((_, part)) = ticket(&path) else {
+                self.find(format!("{} is not named <ticket>~<id>.json", path.display()));
+                continue;
+            };
+            match left
+                .iter()
+                .position(|(sent, wanted)| sent.bytes == bytes && *wanted == part)
+            {
                 Some(at) => drop(left.remove(at)),
                 None => self.find(format!(
                     "{} is archived once too often, or not as it came",
                     path.display()
                 )),
             }
-            if ticket(&path).is_none() {
-                self.find(format!("{} is not named <ticket>~<id>.json", path.display()));
-            }
         }
-        left.into_iter()
-            .for_each(|sent| self.find(format!("{sent} is not archived")));
+        for (sent, part) in left {
+            let part = part.map_or_else(String::new, |part| format!(" (its delivery {part})"));
+            self.find(format!("{sent}{part} is not archived"));
+        }
     }
 
     /// The archived messages: everything in a day's folder but its journal.
@@ -110,10 +113,24 @@ impl Audit<'_> {
     }
 }
 
-/// The ticket in a name `<ticket>~<rest>`: a UUID, with `.<k>` when it is one delivery of several.
-pub(super) fn ticket(path: &Path) -> Option<String> {
+/// How often a message is archived: as a whole, and each of several deliveries.
+fn archived_as(sent: &Sent) -> Vec<(&Sent, Option<u32>)> {
+    let deliveries = match &sent.fate {
+        Fate::Dead { .. } => return Vec::new(),
+        Fate::Delivered { to, .. } if to.len() > 1 => to.len(),
+        Fate::Delivered { .. } | Fate::Replied { .. } | Fate::Registered { .. } | Fate::Duplicate => 0,
+    };
+    let parts = (1..).take(deliveries).map(|part| (sent, Some(part)));
+    std::iter::once((sent, None)).chain(parts).collect()
+}
+
+/// The ticket in a name `<ticket>~<rest>`: a UUID, with `.<k>` when it is one delivery of several; and that k.
+pub(super) fn ticket(path: &Path) -> Option<(String, Option<u32>)> {
     let name = path.file_name()?.to_str()?;
     let (ticket, _) = name.split_once('~')?;
-    let whole = ticket.split_once('.').map_or(ticket, |(whole, _)| whole);
-    uuid::Uuid::parse_str(whole).ok().map(|_| ticket.to_owned())
+    let (whole, part) = match ticket.split_once('.') {
+        Some((whole, part)) => (whole, Some(part.parse().ok()?)),
+        None => (ticket, None),
+    };
+    uuid::Uuid::parse_str(whole).ok().map(|_| (ticket.to_owned(), part))
 }
