@@ -73,7 +73,7 @@ impl Code {
     }
 
     /// The code with this spelling, if there is one.
-    pub fn from_str(text: &str) -> Option<Code> {
+    pub fn named(text: &str) -> Option<Code> {
         Code::ALL.into_iter().find(|code| code.as_str() == text)
     }
 }

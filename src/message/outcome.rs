@@ -1,7 +1,7 @@
 //! What a handler (a control command or an extension) answers. A handler returns this and does nothing else: only the bus
 //! publishes, so a failed attempt leaves nothing behind.
 
-use super::Code;
+use super::{Code, json};
 
 /// Text that is known to be one complete strict JSON value (see the bus format, section 3), spelled as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,21 @@ impl JsonText {
     pub fn trusted(text: impl Into<Box<str>>) -> JsonText {
         JsonText(text.into())
     }
+
+    /// Checks text of a stranger, for example what an extension answered. It may be [`JsonText::MAX_DEPTH`] deep, so that it
+    /// fits wherever it is put: a payload, the details of an error, the result in an older envelope.
+    ///
+    /// # Errors
+    /// Where and why it is not one strict JSON value.
+    pub fn parse(text: impl Into<String>) -> Result<JsonText, json::Error> {
+        let text = text.into();
+        let span = json::scan(&text, JsonText::MAX_DEPTH)?.span;
+        Ok(JsonText(if span.of(&text).len() == text.len() { text.into() } else { span.of(&text).into() }))
+    }
+
+    /// How many containers a value may have inside each other: three less than a message, which is the most that we put
+    /// around one (message, payload of an older response, its error).
+    pub const MAX_DEPTH: usize = json::MAX_DEPTH - 3;
 
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,0 +1,285 @@
+//! From a file in the drop to a claim in the room.
+//!
+//! A file is read where it lies, held by a read lease (`F_SETLEASE`) that no writer can have it open beside; then it is renamed
+//! into the room, and looked at again: what was claimed must be what was read. The lease is asked again after the rename, so
+//! nobody can have begun to write in between. A claim is in exactly one place: the room.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::disk::{self, Disk, DiskError, Moved};
+use super::error::BusError;
+use super::layout::{self, ClaimName, Ticket, WaitingName};
+use super::room::Room;
+
+/// What tells one state of one file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    pub inode: u64,
+    pub bytes: u64,
+    pub modified_ns: i128,
+    /// When the file got its name or content; what the order of messages goes by.
+    pub changed_ns: i128,
+    pub links: u64,
+}
+
+impl FileState {
+    fn of(stat: &Stat) -> FileState {
+        FileState {
+            inode: stat.st_ino,
+            bytes: stat.st_size as u64,
+            modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
+            changed_ns: i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec),
+            links: stat.st_nlink as u64,
+        }
+    }
+
+    /// The same content of the same file, as far as the system can tell (a rename changes only `changed_ns`).
+    fn same_content(&self, other: &FileState) -> bool {
+        (self.inode, self.bytes, self.modified_ns) == (other.inode, other.bytes, other.modified_ns)
+    }
+}
+
+/// Can anybody be writing to the file?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody has it open for writing, and as long as the lease is held nobody can.
+    None,
+    /// Somebody has.
+    Some,
+    /// The system cannot tell.
+    Unknown,
+}
+
+/// What a look at a file in the drop found.
+#[derive(Debug)]
+pub enum Found {
+    /// Read whole. Whether it is complete, the parser says.
+    File(Opened),
+    /// A regular file over the size limit; not read.
+    TooLarge(FileState, Writers),
+    /// Somebody is writing to it.
+    BeingWritten(FileState),
+    /// A link, FIFO, socket or device; never opened.
+    NotAFile(FileState),
+    /// A folder: ignored.
+    Folder,
+    /// Not there (any more).
+    Gone,
+}
+
+/// A file of the drop, read and still held.
+#[derive(Debug)]
+pub struct Opened {
+    pub name: OsString,
+    pub state: FileState,
+    pub bytes: Vec<u8>,
+    pub writers: Writers,
+    file: File,
+}
+
+/// Looks at a file in the drop and reads it, unless it has more than `max_bytes`.
+pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskError> {
+    let fd = match disk.open_drop(name) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(Found::Gone),
+        // A link (LOOP), a socket (NXIO), a device without a driver (NODEV), or a file we may not read (ACCESS, PERM).
+        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ACCESS | Errno::PERM) => return unopened(disk, name),
+        Err(e) => return Err(DiskError::new("open", name, e)),
+    };
+    let stat = rustix::fs::fstat(&fd).map_err(|e| DiskError::new("look at", name, e))?;
+    let state = FileState::of(&stat);
+    if disk::is_folder(&stat) {
+        return Ok(Found::Folder);
+    }
+    if !disk::is_regular(&stat) {
+        return Ok(Found::NotAFile(state));
+    }
+    let writers = hold(&fd);
+    if writers == Writers::Some {
+        return Ok(Found::BeingWritten(state));
+    }
+    if state.bytes > max_bytes {
+        return Ok(Found::TooLarge(state, writers));
+    }
+    let file = File::from(fd);
+    let bytes = disk::read_all(&file, state.bytes as usize).map_err(|e| DiskError::new("read", name, e))?;
+    Ok(Found::File(Opened { name: name.to_owned(), state, bytes, writers, file }))
+}
+
+fn unopened(disk: &Disk, name: &OsStr) -> Result<Found, DiskError> {
+    Ok(match disk.stat(Path::new(name))? {
+        None => Found::Gone,
+        Some(stat) if disk::is_folder(&stat) => Found::Folder,
+        Some(stat) => Found::NotAFile(FileState::of(&stat)),
+    })
+}
+
+/// Asks for a read lease: the kernel grants it only while nobody has the file open for writing, and makes the next writer
+/// wait until it is given back. See fcntl(2), "Leases". The signal a lease break sends is set to one that is ignored.
+#[cfg(target_os = "linux")]
+fn hold(fd: &OwnedFd) -> Writers {
+    // SAFETY: fcntl on an open descriptor with integer arguments touches no memory of ours.
+    let set = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+    if set == 0 {
+        return Writers::None;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::EAGAIN) => Writers::Some,
+        _ => Writers::Unknown,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold(_: &OwnedFd) -> Writers {
+    Writers::Unknown
+}
+
+/// Is the lease still whole? Not once a writer has begun to wait for it.
+#[cfg(target_os = "linux")]
+fn still_held(file: &File) -> bool {
+    // SAFETY: as in `hold`.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) == libc::F_RDLCK }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn still_held(_: &File) -> bool {
+    true
+}
+
+/// A message in the room, not yet decided.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub name: ClaimName,
+    /// What it was called where it was dropped.
+    pub dropped_as: String,
+    pub state: FileState,
+}
+
+/// How a claim ended.
+#[derive(Debug)]
+pub enum Claimed {
+    Yes(Claim),
+    /// Somebody else took it, or it changed under way and was put back.
+    No,
+}
+
+/// Claims a file that was read.
+pub fn claim(disk: &Disk, room: &Room, opened: Opened) -> Result<Claimed, BusError> {
+    let name = ClaimName::first(Ticket::new(), &opened.name);
+    if !take(disk, room, &opened.name, &name)? {
+        return Ok(Claimed::No);
+    }
+    let path = room.file(name.to_string());
+    let unchanged = match rustix::fs::statat(disk.root(), &path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => FileState::of(&stat).same_content(&opened.state) && stat.st_nlink == 1,
+        Err(Errno::NOENT) => return Err(room.missing(disk, DiskError::new("look at", &path, Errno::NOENT))),
+        Err(e) => return Err(DiskError::new("look at", &path, e).into()),
+    };
+    let undisturbed = opened.writers == Writers::Unknown || still_held(&opened.file);
+    if !(unchanged && undisturbed) {
+        put_back(disk, room, &name, &opened.name)?;
+        return Ok(Claimed::No);
+    }
+    let dropped_as = opened.name.to_string_lossy().into_owned();
+    Ok(Claimed::Yes(Claim { name, dropped_as, state: opened.state }))
+}
+
+/// Claims a thing of the drop as it is, unread: it will be moved aside.
+pub fn claim_unread(disk: &Disk, room: &Room, dropped: &OsStr, state: FileState) -> Result<Claimed, BusError> {
+    let name = ClaimName::first(Ticket::new(), dropped);
+    if !take(disk, room, dropped, &name)? {
+        return Ok(Claimed::No);
+    }
+    let dropped_as = dropped.to_string_lossy().into_owned();
+    Ok(Claimed::Yes(Claim { name, dropped_as, state }))
+}
+
+fn take(disk: &Disk, room: &Room, dropped: &OsStr, name: &ClaimName) -> Result<bool, BusError> {
+    let to = room.file(name.to_string());
+    match disk.rename_new(Path::new(dropped), &to)? {
+        Moved::Done => Ok(true),
+        // Tickets are never given twice, so the name cannot be taken; if it is, the file is left where it is.
+        Moved::Taken => Ok(false),
+        Moved::Gone if room.exists(disk)? => Ok(false),
+        Moved::Gone => Err(BusError::RoomGone),
+    }
+}
+
+/// Puts a claim back into the drop, under a fresh name if its own has been taken since.
+fn put_back(disk: &Disk, room: &Room, name: &ClaimName, dropped: &OsStr) -> Result<(), BusError> {
+    let from = room.file(name.to_string());
+    if disk.rename_new(&from, Path::new(dropped))? == Moved::Taken {
+        let fresh = format!("{}.json", name.to_string().trim_end_matches(".json").replace('~', "-"));
+        disk.rename_new(&from, Path::new(&fresh))?;
+    }
+    Ok(())
+}
+
+/// Takes a message that waits in `folder` (`deferred/` or `held/`) back into the room. `None`: it is not there any more.
+pub fn resume(disk: &Disk, room: &Room, folder: &str, waiting: &str) -> Result<Option<ClaimName>, BusError> {
+    let Some(name) = WaitingName::parse(waiting) else { return Ok(None) };
+    let from: PathBuf = Path::new(folder).join(waiting);
+    match disk.rename_new(&from, &room.file(name.claim.to_string()))? {
+        Moved::Done => Ok(Some(name.claim)),
+        Moved::Taken => Ok(None),
+        Moved::Gone if room.exists(disk)? => Ok(None),
+        Moved::Gone => Err(BusError::RoomGone),
+    }
+}
+
+/// What a claim that is in the room already holds.
+#[derive(Debug)]
+pub enum Read {
+    Message(Claim, Vec<u8>),
+    /// Somebody still writes to it (it was claimed by a service that did not get to put it back).
+    BeingWritten,
+    TooLarge(FileState),
+    NotAFile(FileState),
+}
+
+/// Reads a claim that is in the room already: one that was adopted, resumed, split off or retried.
+pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result<Read, BusError> {
+    let path = room.file(name.to_string());
+    let Some(stat) = disk.stat(&path)? else {
+        return Err(room.missing(disk, DiskError::new("read", &path, Errno::NOENT)));
+    };
+    let state = FileState::of(&stat);
+    if !disk::is_regular(&stat) {
+        return Ok(Read::NotAFile(state));
+    }
+    if state.bytes > max_bytes {
+        return Ok(Read::TooLarge(state));
+    }
+    let Some(fd) = disk.open_beneath(&path, OFlags::RDONLY)? else {
+        return Err(room.missing(disk, DiskError::new("read", &path, Errno::NOENT)));
+    };
+    if hold(&fd) == Writers::Some {
+        return Ok(Read::BeingWritten);
+    }
+    let bytes = disk::read_all(&File::from(fd), state.bytes as usize).map_err(|e| DiskError::new("read", &path, e))?;
+    let dropped_as = format!("{}.json", name.stem);
+    Ok(Read::Message(Claim { name, dropped_as, state }, bytes))
+}
+
+/// A hard link to a file elsewhere could change it behind our back; after the grace time it is moved aside.
+pub fn has_other_links(state: &FileState) -> bool {
+    state.links > 1
+}
+
+/// The drop names that could be messages, in no order.
+pub fn for_each_drop(disk: &Disk, mut each: impl FnMut(&OsStr)) -> Result<(), DiskError> {
+    disk.for_each(Path::new(""), |name, kind| {
+        use disk::EntryKind::{File, Folder, Other, Unknown};
+        match kind {
+            Folder => {}
+            File | Other | Unknown if layout::is_drop_name(name) => each(name),
+            File | Other | Unknown => {}
+        }
+    })
+}

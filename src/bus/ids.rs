@@ -1,0 +1,342 @@
+//! Which ids were seen: the memory against doing a thing twice, and of who was asked what.
+//!
+//! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. The lines are words
+//! between tabs: term, ticket, state, sender, id, digest, hops, recipients (commas), action. What a takeover left behind is told
+//! by the term. Everything here can be rebuilt from the journal.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fs::File;
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, DiskError};
+use super::error::BusError;
+use super::layout::{self, Ticket};
+use super::record::{AnswerNote, IdNote, IdState};
+use super::time;
+
+/// What is known of one (sender, id).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub ticket: Ticket,
+    /// Hex of the content digest.
+    pub digest: String,
+    pub recipients: Vec<String>,
+    pub action: String,
+    pub hops: u32,
+    /// Its message is a dead letter: free again after the next checkpoint.
+    pub released: bool,
+}
+
+#[derive(Debug)]
+pub struct Ids {
+    term: u64,
+    keep_days: u32,
+    /// Days that have a file, oldest first, and the open file of each.
+    days: Vec<(String, File)>,
+    /// Hash of a key to (index into `days`, offset of its line).
+    index: HashMap<u64, (u32, u64)>,
+    waiting: Vec<u8>,
+    /// Where in `waiting` each line begins.
+    pending: Vec<usize>,
+    torn: bool,
+}
+
+/// What a line is about. An answer is a fact of its own, under the asked message's key and the responder.
+enum Key<'a> {
+    Message { sender: &'a str, id: &'a str },
+    Answer { sender: &'a str, id: &'a str, responder: &'a str },
+}
+
+impl Key<'_> {
+    fn hash(&self, salt: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Key::Message { sender, id } => (0, sender, id, "", salt).hash(&mut hasher),
+            Key::Answer { sender, id, responder } => (1, sender, id, responder, salt).hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+/// One line, taken apart.
+struct Line<'a> {
+    ticket: &'a str,
+    state: &'a str,
+    sender: &'a str,
+    id: &'a str,
+    digest: &'a str,
+    hops: &'a str,
+    recipients: &'a str,
+    action: &'a str,
+}
+
+const USED: &str = "used";
+const RELEASED: &str = "released";
+const FREE: &str = "free";
+const ANSWERED: &str = "answered";
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Line<'a>> {
+        let mut words = line.split('\t');
+        words.next()?.parse::<u64>().ok()?;
+        let mut word = || words.next();
+        Some(Line {
+            ticket: word()?,
+            state: word()?,
+            sender: word()?,
+            id: word()?,
+            digest: word()?,
+            hops: word()?,
+            recipients: word()?,
+            action: word()?,
+        })
+    }
+
+    fn key(&self) -> Key<'a> {
+        if self.state == ANSWERED {
+            Key::Answer { sender: self.sender, id: self.id, responder: self.recipients }
+        } else {
+            Key::Message { sender: self.sender, id: self.id }
+        }
+    }
+
+    fn is_about(&self, key: &Key) -> bool {
+        match (self.key(), key) {
+            (Key::Message { sender, id }, Key::Message { sender: s, id: i }) => sender == *s && id == *i,
+            (Key::Answer { sender, id, responder }, Key::Answer { sender: s, id: i, responder: r }) => {
+                sender == *s && id == *i && responder == *r
+            }
+            (Key::Message { .. }, Key::Answer { .. }) | (Key::Answer { .. }, Key::Message { .. }) => false,
+        }
+    }
+}
+
+impl Ids {
+    /// Reads what the last `keep_days` days say.
+    pub fn load(disk: &Disk, term: u64, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {
+        let mut ids = Ids {
+            term,
+            keep_days,
+            days: Vec::new(),
+            index: HashMap::new(),
+            waiting: Vec::new(),
+            pending: Vec::new(),
+            torn: true,
+        };
+        let today = time::day(now_ms);
+        for entry in disk.list(Path::new(layout::IDS))? {
+            let Some(day) = entry.name.to_str() else { continue };
+            // A day in the future (the clock was set back) is kept too.
+            if time::days_between(day, &today).is_some_and(|age| age <= i64::from(keep_days)) {
+                ids.load_day(disk, day)?;
+            }
+        }
+        Ok(ids)
+    }
+
+    fn load_day(&mut self, disk: &Disk, day: &str) -> Result<(), BusError> {
+        let path = path_of(day);
+        let file = disk.open_append(&path)?;
+        self.days.push((day.to_owned(), file));
+        let number = (self.days.len() - 1) as u32;
+        let file = self.days[number as usize].1.try_clone().map_err(|e| DiskError::new("open", &path, e))?;
+        let mut reader = std::io::BufReader::with_capacity(1 << 20, file);
+        let mut line = Vec::new();
+        let mut offset = 0;
+        loop {
+            line.clear();
+            let read = std::io::BufRead::read_until(&mut reader, b'\n', &mut line)
+                .map_err(|e| DiskError::new("read", &path, e))?;
+            if read == 0 {
+                return Ok(());
+            }
+            if let Some(parsed) =
+                line.strip_suffix(b"\n").and_then(|l| std::str::from_utf8(l).ok()).and_then(Line::parse)
+            {
+                self.enter(&parsed.key(), parsed.state, number, offset);
+            }
+            offset += read as u64;
+        }
+    }
+
+    /// Puts a fact into the index. Another key with the same hash moves on to the next salt.
+    fn enter(&mut self, key: &Key, state: &str, day: u32, offset: u64) {
+        for salt in 0.. {
+            let hash = key.hash(salt);
+            let Some(at) = self.index.get(&hash).copied() else {
+                if state != FREE {
+                    self.index.insert(hash, (day, offset));
+                }
+                return;
+            };
+            let same = match self.read_line(at) {
+                Some(text) => Line::parse(&text).is_none_or(|line| line.is_about(key)),
+                None => true,
+            };
+            if same {
+                if state == FREE {
+                    self.index.remove(&hash);
+                } else {
+                    self.index.insert(hash, (day, offset));
+                }
+                return;
+            }
+        }
+    }
+
+    fn read_line(&self, (day, offset): (u32, u64)) -> Option<String> {
+        let (_, file) = self.days.get(day as usize)?;
+        let mut text = Vec::new();
+        let mut chunk = [0; 1024];
+        loop {
+            let read = file.read_at(&mut chunk, offset + text.len() as u64).ok()?;
+            if let Some(end) = chunk[..read].iter().position(|b| *b == b'\n') {
+                text.extend_from_slice(&chunk[..end]);
+                return String::from_utf8(text).ok();
+            }
+            text.extend_from_slice(&chunk[..read]);
+            if read == 0 {
+                // The line is still waiting to be written, or the file was cut: nothing more is to be had.
+                return None;
+            }
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<String> {
+        for salt in 0.. {
+            let at = *self.index.get(&key.hash(salt))?;
+            let text = self.read_line(at)?;
+            if Line::parse(&text).is_some_and(|line| line.is_about(key)) {
+                return Some(text);
+            }
+        }
+        None
+    }
+
+    /// What is known of this message.
+    pub fn seen(&self, sender: &str, id: &str) -> Option<Seen> {
+        let text = self.find(&Key::Message { sender, id })?;
+        let line = Line::parse(&text)?;
+        Some(Seen {
+            ticket: Ticket::parse(line.ticket)?,
+            digest: line.digest.to_owned(),
+            recipients: line.recipients.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect(),
+            action: line.action.to_owned(),
+            hops: line.hops.parse().unwrap_or(0),
+            released: line.state == RELEASED,
+        })
+    }
+
+    /// The ticket of `responder`'s answer to this message, if there was one.
+    pub fn answer_of(&self, sender: &str, id: &str, responder: &str) -> Option<Ticket> {
+        let text = self.find(&Key::Answer { sender, id, responder })?;
+        Ticket::parse(Line::parse(&text)?.ticket)
+    }
+
+    /// Notes the id of a finished message. Becomes visible with [`Ids::flush`].
+    pub fn note(&mut self, ticket: Ticket, note: &IdNote) {
+        let state = match note.state {
+            IdState::Used => USED,
+            IdState::Released => RELEASED,
+        };
+        let (term, recipients) = (self.term, note.recipients.join(","));
+        let IdNote { sender, id, digest, hops, action, .. } = note;
+        self.add(format!("{term}\t{ticket}\t{state}\t{sender}\t{id}\t{digest}\t{hops}\t{recipients}\t{action}\n"));
+    }
+
+    /// Notes that a message was answered by one of its recipients.
+    pub fn note_answer(&mut self, ticket: Ticket, note: &AnswerNote) {
+        let AnswerNote { sender, id, responder } = note;
+        self.add(format!("{}\t{ticket}\t{ANSWERED}\t{sender}\t{id}\t\t0\t{responder}\t\n", self.term));
+    }
+
+    /// Makes a released id free for another message.
+    pub fn free(&mut self, ticket: Ticket, sender: &str, id: &str) {
+        self.add(format!("{}\t{ticket}\t{FREE}\t{sender}\t{id}\t\t0\t\t\n", self.term));
+    }
+
+    fn add(&mut self, line: String) {
+        self.pending.push(self.waiting.len());
+        self.waiting.extend_from_slice(line.as_bytes());
+    }
+
+    /// Writes what waits, with one write of whole lines, and enters it into the index.
+    pub fn flush(&mut self, disk: &Disk, now_ms: u64) -> Result<(), BusError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let today = time::day(now_ms);
+        let number = match self.days.iter().position(|(day, _)| *day == today) {
+            Some(number) => number,
+            None => {
+                let file = disk.open_append(&path_of(&today))?;
+                self.days.push((today.clone(), file));
+                self.torn = true;
+                self.days.len() - 1
+            }
+        };
+        let path = path_of(&today);
+        let file = &self.days[number].1;
+        let failed = |e| DiskError::new("append to", &path, e);
+        let mut end = file.metadata().map_err(failed)?.len();
+        if self.torn && end > 0 {
+            let mut last = [0];
+            file.read_exact_at(&mut last, end - 1).map_err(failed)?;
+            if last != *b"\n" {
+                (&*file).write_all(b"\n").map_err(failed)?;
+                end += 1;
+            }
+        }
+        self.torn = true;
+        (&*file).write_all(&self.waiting).map_err(failed)?;
+        self.torn = false;
+        let waiting = std::mem::take(&mut self.waiting);
+        for start in std::mem::take(&mut self.pending) {
+            let line = waiting[start..].split(|b| *b == b'\n').next().unwrap_or_default();
+            if let Some(line) = std::str::from_utf8(line).ok().and_then(Line::parse) {
+                self.enter(&line.key(), line.state, number as u32, end + start as u64);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_flushed(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many facts are known.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Removes the files of days that are too old, and with them what they said.
+    pub fn forget_old(&mut self, disk: &Disk, now_ms: u64) -> Result<(), BusError> {
+        let today = time::day(now_ms);
+        let mut old = Vec::new();
+        for entry in disk.list(Path::new(layout::IDS))? {
+            let Some(day) = entry.name.to_str() else { continue };
+            if time::days_between(day, &today).is_some_and(|age| age > i64::from(self.keep_days)) {
+                old.push(day.to_owned());
+            }
+        }
+        for day in &old {
+            disk.remove_file(&path_of(day))?;
+            if let Some(number) = self.days.iter().position(|(d, _)| d == day) {
+                self.index.retain(|_, (at, _)| *at != number as u32);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn path_of(day: &str) -> PathBuf {
+    Path::new(layout::IDS).join(day)
+}

@@ -1,0 +1,346 @@
+//! Every name in a bus folder, spelled once.
+//!
+//! Names are the state: a file's folder and name say where its message stands, so each name can be made from its parts and
+//! read back into them. Nothing here touches the disk.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// The default name of a bus folder.
+pub const BUS: &str = "ai-communication";
+/// The settings, beside the bus.
+pub const SETTINGS: &str = "postroom.toml";
+pub const INBOX: &str = "inbox";
+pub const DEFERRED: &str = "deferred";
+pub const HELD: &str = "held";
+pub const DEAD_LETTER: &str = "dead-letter";
+pub const ARCHIVE: &str = "archive";
+pub const AGENTS: &str = "agents";
+pub const PROCESSING: &str = "processing";
+pub const PRIVATE: &str = ".postroom";
+/// Holds [`FORMAT_LINE`]; a program that knows only older formats must not touch the bus.
+pub const FORMAT: &str = ".postroom/format";
+pub const FORMAT_LINE: &str = "postroom bus format 1\n";
+pub const IDS: &str = ".postroom/ids";
+/// What the command line asks of the active service.
+pub const REQUESTS: &str = ".postroom/requests";
+/// Where each request is answered.
+pub const ANSWERS: &str = ".postroom/answers";
+pub const JOURNAL: &str = "journal.jsonl";
+
+/// Every folder that a bus has from the start, parents first.
+pub const FOLDERS: [&str; 11] =
+    [INBOX, DEFERRED, HELD, DEAD_LETTER, ARCHIVE, AGENTS, PROCESSING, PRIVATE, IDS, REQUESTS, ANSWERS];
+
+/// Inside a room: the commit log, the lock, the owner's line, and a folder for each room taken over.
+pub const ROOM_LOG: &str = "log";
+pub const ROOM_NEW_LOG: &str = "log.new";
+pub const ROOM_LOCK: &str = "lock";
+pub const ROOM_LINE: &str = "line";
+pub const ROOM_OLD: &str = "old.";
+
+/// The longest file name that the common file systems take, in bytes.
+const NAME_MAX: usize = 255;
+/// What is kept of a dropped file's name; the rest of [`NAME_MAX`] is for due time, attempt, ticket and ending.
+const STEM_MAX: usize = 120;
+/// The same for one delivery of several, whose name carries the recipient (128 bytes) too.
+const PART_STEM_MAX: usize = 32;
+
+/// Is this the name of a message in the drop? (Not hidden, ends in `.json`.)
+pub fn is_drop_name(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".json") && !name.starts_with(b".")
+}
+
+/// What a message is called from its claim to its end: a UUIDv7 (RFC 9562), and for one delivery of several its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket {
+    pub uuid: Uuid,
+    /// 1 and up for one delivery of a message with several recipients.
+    pub part: Option<u32>,
+}
+
+impl Ticket {
+    pub fn new() -> Ticket {
+        Ticket { uuid: Uuid::now_v7(), part: None }
+    }
+
+    /// When it was given, Unix milliseconds.
+    pub fn accepted_ms(self) -> u64 {
+        self.uuid.get_timestamp().map_or(0, |stamp| {
+            let (seconds, nanos) = stamp.to_unix();
+            seconds * 1000 + u64::from(nanos / 1_000_000)
+        })
+    }
+
+    /// Reads `<uuid>` or `<uuid>.<k>`.
+    pub fn parse(text: &str) -> Option<Ticket> {
+        let (uuid, part) = match text.split_once('.') {
+            Some((uuid, part)) => (uuid, Some(part.parse().ok()?)),
+            None => (text, None),
+        };
+        if uuid.len() != 36 {
+            return None;
+        }
+        Some(Ticket { uuid: Uuid::parse_str(uuid).ok()?, part })
+    }
+}
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Ticket::new()
+    }
+}
+
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Some(part) => write!(f, "{}.{part}", self.uuid),
+            None => write!(f, "{}", self.uuid),
+        }
+    }
+}
+
+/// A claimed message in a room: `<attempt>.<ticket>~<stem>.json`; for one delivery of several
+/// `<attempt>.<ticket>.<k>~<recipient>~<stem>.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimName {
+    pub attempt: u32,
+    pub ticket: Ticket,
+    /// Whose delivery this is, when the ticket has a part.
+    pub recipient: Option<String>,
+    /// The dropped file's name without `.json`, cut and with control characters replaced.
+    pub stem: String,
+}
+
+impl ClaimName {
+    /// The first claim of a dropped file.
+    pub fn first(ticket: Ticket, dropped: &OsStr) -> ClaimName {
+        ClaimName { attempt: 1, ticket, recipient: None, stem: stem_of(dropped, STEM_MAX) }
+    }
+
+    /// The k-th delivery of this message, to `recipient`.
+    pub fn part(&self, part: u32, recipient: &str) -> ClaimName {
+        ClaimName {
+            attempt: 1,
+            ticket: Ticket { uuid: self.ticket.uuid, part: Some(part) },
+            recipient: Some(recipient.to_owned()),
+            stem: cut(&self.stem, PART_STEM_MAX).to_owned(),
+        }
+    }
+
+    /// The same message, one attempt later.
+    pub fn next_attempt(&self) -> ClaimName {
+        ClaimName { attempt: self.attempt.saturating_add(1), ..self.clone() }
+    }
+
+    /// Reads a name in a room; `None` for anything else there.
+    pub fn parse(name: &str) -> Option<ClaimName> {
+        let (attempt, rest) = name.split_once('.')?;
+        ClaimName::parse_tail(attempt.parse().ok()?, rest)
+    }
+
+    fn parse_tail(attempt: u32, rest: &str) -> Option<ClaimName> {
+        let (ticket, tail) = rest.split_once('~')?;
+        let ticket = Ticket::parse(ticket)?;
+        let tail = tail.strip_suffix(".json")?;
+        let (recipient, stem) = match ticket.part {
+            Some(_) => tail.split_once('~').map(|(recipient, stem)| (Some(recipient.to_owned()), stem))?,
+            None => (None, tail),
+        };
+        Some(ClaimName { attempt, ticket, recipient, stem: stem.to_owned() })
+    }
+
+    fn tail(&self) -> String {
+        match &self.recipient {
+            Some(recipient) => format!("{}~{recipient}~{}", self.ticket, self.stem),
+            None => format!("{}~{}", self.ticket, self.stem),
+        }
+    }
+
+    /// Its name while it waits in `deferred/` or `held/` until `due_ms` (Unix milliseconds).
+    pub fn waiting(&self, due_ms: u64) -> String {
+        format!("{due_ms}.{}.{}.json", self.attempt, self.tail())
+    }
+
+    /// Its name in `dead-letter/`, and that of the reason beside it.
+    pub fn dead(&self) -> (String, String) {
+        (format!("{}.json", self.tail()), format!("{}.why.json", self.tail()))
+    }
+
+    /// Its name in the archive: `<ticket>~<id>.json`, or with the stem where there is no id.
+    pub fn archived(&self, id: Option<&str>) -> String {
+        format!("{}~{}.json", self.ticket, id.unwrap_or(&self.stem))
+    }
+
+    /// The k-th staged effect of this attempt; `tail` tells a reader of the folder what it will be called.
+    pub fn staged(&self, effect: usize, tail: &str) -> String {
+        let head = format!("+{}.{}.{effect}~", self.attempt, self.ticket);
+        let room = NAME_MAX - head.len();
+        format!("{head}{}", cut(tail, room))
+    }
+}
+
+impl fmt::Display for ClaimName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.json", self.attempt, self.tail())
+    }
+}
+
+/// A staged effect's name starts so; claims start with a digit.
+pub fn is_staged(name: &str) -> bool {
+    name.starts_with('+')
+}
+
+/// A message that waits in `deferred/` or `held/`: when it is due (Unix milliseconds) and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingName {
+    pub due_ms: u64,
+    pub claim: ClaimName,
+}
+
+impl WaitingName {
+    pub fn parse(name: &str) -> Option<WaitingName> {
+        let (due, rest) = name.split_once('.')?;
+        let (attempt, rest) = rest.split_once('.')?;
+        Some(WaitingName { due_ms: due.parse().ok()?, claim: ClaimName::parse_tail(attempt.parse().ok()?, rest)? })
+    }
+}
+
+/// A dead letter's name: `<ticket>~<stem>.json`. The attempt starts again when the user has it tried once more.
+pub fn parse_dead(name: &str) -> Option<ClaimName> {
+    if name.ends_with(".why.json") {
+        return None;
+    }
+    ClaimName::parse_tail(1, name)
+}
+
+/// The file name of a message delivered to an inbox: `<stem>.json`, then `<stem>~2.json` and so on.
+pub fn delivery_name(stem: &str, number: u32) -> String {
+    numbered(stem, number)
+}
+
+/// The stem of a reply's file name: `<inReplyTo>.reply`, or `<inReplyTo>~<responder>.reply` where several were asked. If both
+/// ids are so long that no file system takes the name, the responder is cut and followed by a checksum of it.
+pub fn reply_stem(in_reply_to: &str, responder: Option<&str>) -> String {
+    let Some(responder) = responder else { return format!("{in_reply_to}.reply") };
+    let fixed = in_reply_to.len() + "~.reply~9999.json".len();
+    if fixed + responder.len() <= NAME_MAX {
+        return format!("{in_reply_to}~{responder}.reply");
+    }
+    let sum = crc32fast::hash(responder.as_bytes());
+    let room = NAME_MAX.saturating_sub(fixed + "-00000000".len());
+    format!("{in_reply_to}~{}-{sum:08x}.reply", cut(responder, room))
+}
+
+/// The file name of a reply: `<inReplyTo>.reply.json`, or with the responder where several were asked.
+pub fn reply_name(in_reply_to: &str, responder: Option<&str>, number: u32) -> String {
+    numbered(&reply_stem(in_reply_to, responder), number)
+}
+
+fn numbered(stem: &str, number: u32) -> String {
+    match number {
+        0 | 1 => format!("{stem}.json"),
+        n => format!("{stem}~{n}.json"),
+    }
+}
+
+/// The room of one service in one term, relative to the bus.
+pub fn room(term: u64, uuid: Uuid) -> PathBuf {
+    Path::new(PROCESSING).join(term.to_string()).join(uuid.to_string())
+}
+
+/// The folder of a term, and of a room that is still being prepared.
+pub fn term_folder(term: u64) -> PathBuf {
+    Path::new(PROCESSING).join(term.to_string())
+}
+
+pub fn prepared_folder(uuid: Uuid) -> PathBuf {
+    Path::new(PROCESSING).join(format!(".{uuid}"))
+}
+
+/// The inbox of an agent, relative to the bus.
+pub fn inbox(agent: &str) -> PathBuf {
+    Path::new(INBOX).join(agent)
+}
+
+pub fn agent_file(agent: &str) -> PathBuf {
+    Path::new(AGENTS).join(format!("{agent}.json"))
+}
+
+/// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`.
+fn stem_of(name: &OsStr, max: usize) -> String {
+    let name = name.as_bytes();
+    let name = name.strip_suffix(b".json").unwrap_or(name);
+    let clean: String = String::from_utf8_lossy(name)
+        .chars()
+        .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER || is_invisible(c) { '_' } else { c })
+        .collect();
+    cut(&clean, max).to_owned()
+}
+
+/// Characters that change how a terminal shows the rest of the line (bidirectional controls, line separators).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The longest start of `text` that has at most `max` bytes.
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        let claim = ClaimName::first(Ticket::new(), OsStr::new("a.b~c.json"));
+        assert_eq!(claim.stem, "a.b~c");
+        assert_eq!(ClaimName::parse(&claim.to_string()), Some(claim.clone()));
+        let part = claim.part(3, "agent.x-1");
+        assert_eq!(ClaimName::parse(&part.to_string()), Some(part.clone()));
+        let waiting = part.next_attempt().waiting(1_763_683_200_000);
+        assert_eq!(
+            WaitingName::parse(&waiting),
+            Some(WaitingName { due_ms: 1_763_683_200_000, claim: part.next_attempt() })
+        );
+        assert_eq!(parse_dead(&claim.dead().0), Some(claim.clone()));
+        assert_eq!(parse_dead(&claim.dead().1), None);
+    }
+
+    #[test]
+    fn no_name_is_too_long() {
+        let long = format!("{}.json", "é".repeat(125));
+        let id = "i".repeat(128);
+        let claim = ClaimName::first(Ticket::new(), OsStr::new(&long));
+        let part = ClaimName { attempt: u32::MAX, ..claim.part(u32::MAX, &id) };
+        for name in [
+            claim.to_string(),
+            part.to_string(),
+            part.waiting(u64::MAX),
+            part.dead().1,
+            part.archived(Some(&id)),
+            part.staged(10_000, &delivery_name(&reply_stem(&id, Some(&id)), 1)),
+            delivery_name(&reply_stem(&id, Some(&id)), 9999),
+            delivery_name(&reply_stem(&id, None), 9999),
+        ] {
+            assert!(name.len() <= NAME_MAX, "{} bytes: {name}", name.len());
+        }
+        assert_ne!(reply_stem(&id, Some(&id)), reply_stem(&id, Some(&format!("{}x", &id[1..]))));
+    }
+
+    #[test]
+    fn a_name_cannot_reach_a_terminal_or_another_folder() {
+        let claim = ClaimName::first(Ticket::new(), OsStr::from_bytes(b"\x1b[2Jx\xff\r.json"));
+        assert_eq!(claim.stem, "_[2Jx__");
+    }
+}

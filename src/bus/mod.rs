@@ -1,0 +1,38 @@
+//! Where a message is: the only room that touches the bus folders.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`layout`] | every name, spelled once |
+//! | [`disk`] | the one door to the file system |
+//! | [`place`], [`room`], [`term`] | who is active, and where its work lies |
+//! | [`claim`] | from the drop into the room |
+//! | [`record`], [`log`] | what was decided, durably |
+//! | [`publish`] | what everybody sees |
+//! | [`journal`], [`ids`], [`retention`] | what is remembered, and for how long |
+//! | [`create()`], [`open`] | making a bus, opening one |
+//! | [`recover`] | what a dead service left |
+//! | [`view`] | read-only views of a bus, for people |
+//! | [`file_system`] | whether a file system can keep the promises |
+
+pub mod claim;
+pub mod create;
+pub mod disk;
+pub mod error;
+pub mod file_system;
+pub mod ids;
+pub mod journal;
+pub mod layout;
+pub mod log;
+pub mod place;
+pub mod publish;
+pub mod record;
+pub mod recover;
+pub mod retention;
+pub mod room;
+pub mod term;
+pub mod time;
+pub mod view;
+
+pub use create::{Created, create, open};
+pub use disk::{Disk, DiskError};
+pub use error::BusError;

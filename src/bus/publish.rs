@@ -1,0 +1,323 @@
+//! From a record to what everybody sees: stage, then (after the commit) publish and finish.
+//!
+//! Each effect waits in the room as a file of its own; one rename without replacing makes it visible and uses it up. So an
+//! effect is published at most once, and a staged file that is gone says that it was. All of it can be done again by
+//! whoever finds the record.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::disk::{self, Disk, DiskError, Moved, Sync};
+use super::error::BusError;
+use super::layout::{self, ClaimName};
+use super::record::{Effect, Finish, Record, Target};
+use super::room::Room;
+
+/// Folders outside the room that a batch publishes into, opened once for the batch without following links.
+#[derive(Debug, Default)]
+pub struct Folders {
+    open: HashMap<PathBuf, OwnedFd>,
+}
+
+impl Folders {
+    fn get(&mut self, disk: &Disk, path: &Path) -> Result<&OwnedFd, BusError> {
+        if !self.open.contains_key(path) {
+            let folder = match disk.open_folder(path)? {
+                Some(folder) => folder,
+                None => {
+                    make_with_parents(disk, path)?;
+                    let absent = || DiskError::new("open", path, rustix::io::Errno::NOENT);
+                    disk.open_folder(path)?.ok_or_else(absent)?
+                }
+            };
+            self.open.insert(path.to_owned(), folder);
+        }
+        Ok(&self.open[path])
+    }
+
+    fn forget(&mut self, path: &Path) {
+        self.open.remove(path);
+    }
+
+    /// Is this inbox file name taken? An inbox that is not there has no files.
+    fn inbox_has(&mut self, disk: &Disk, target: &Target) -> Result<bool, BusError> {
+        let Target::Inbox { agent, .. } = target else { return Ok(false) };
+        let folder = layout::inbox(agent);
+        if !self.open.contains_key(&folder) {
+            match disk.open_folder(&folder)? {
+                Some(fd) => self.open.insert(folder.clone(), fd),
+                None => return Ok(false),
+            };
+        }
+        match rustix::fs::statat(&self.open[&folder], target.file_name(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(e) => Err(DiskError::new("look at", target.path(Path::new("")), e).into()),
+        }
+    }
+}
+
+fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError> {
+    let mut made = PathBuf::new();
+    for part in path {
+        made.push(part);
+        disk.make_folder(&made)?;
+    }
+    Ok(())
+}
+
+/// Gives an effect the first number that is free now. `taken`: the names that this batch has chosen already.
+pub fn choose_number(
+    disk: &Disk,
+    folders: &mut Folders,
+    mut target: Target,
+    taken: &mut std::collections::HashSet<PathBuf>,
+) -> Result<Target, BusError> {
+    loop {
+        let path = target.path(Path::new(""));
+        let Some(next) = target.next_number() else { return Ok(target) };
+        if !taken.contains(&path) && !folders.inbox_has(disk, &target)? {
+            taken.insert(path);
+            return Ok(target);
+        }
+        target = next;
+    }
+}
+
+/// Writes a record's effects into the room. `message` is the text of the claimed file.
+pub fn stage(disk: &Disk, room: &Room, record: &Record, message: &[u8]) -> Result<(), BusError> {
+    for (index, effect) in record.effects.iter().enumerate() {
+        let path = room.file(record.staged_name(index));
+        let pieces = effect.slices(message);
+        match disk.create(&path, &pieces, Sync::Later) {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return Err(room.missing(disk, error)),
+            // Left by an attempt to stage that failed half-way; nothing can have been decided about it.
+            Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {
+                disk.remove_file(&path)?;
+                disk.create(&path, &pieces, Sync::Later)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a claimed file durable whose content the log only refers to.
+pub fn sync_claim(disk: &Disk, room: &Room, claim: &ClaimName) -> Result<(), BusError> {
+    let path = room.file(claim.to_string());
+    let absent = || DiskError::new("open", &path, rustix::io::Errno::NOENT);
+    let fd = disk.open_beneath(&path, OFlags::RDONLY)?.ok_or_else(|| room.missing(disk, absent()))?;
+    rustix::fs::fdatasync(&fd).map_err(|e| DiskError::new("sync", &path, e).into())
+}
+
+/// Publishes every effect of a decided record that is still staged in `from` (the own room, or one under recovery).
+pub fn publish(
+    disk: &Disk,
+    room: &Room,
+    from: &dyn Fn(&str) -> PathBuf,
+    folders: &mut Folders,
+    record: &Record,
+) -> Result<(), BusError> {
+    for (index, effect) in record.effects.iter().enumerate() {
+        let staged = from(&record.staged_name(index));
+        match &effect.to {
+            Target::Inbox { .. } => publish_into(disk, room, &staged, folders, &effect.to)?,
+            Target::Room { .. } | Target::Why { .. } => {
+                let to = effect.to.path(&room.path);
+                // Taken: the same name under the same ticket can only be this very effect, published before a power cut.
+                if disk.rename_new(&staged, &to)? == Moved::Gone {
+                    still_here(disk, room, &staged, &to)?;
+                }
+            }
+            Target::Agent { agent } => {
+                let to = layout::agent_file(agent);
+                if disk.rename_over(&staged, &to)? == Moved::Gone {
+                    still_here(disk, room, &staged, &to)?;
+                }
+            }
+            Target::AgentGone { agent } => end_registration(disk, room, &staged, agent)?,
+        }
+    }
+    Ok(())
+}
+
+/// Something was not found. The room is gone, or the effect is used up: then all is well. If the staged file is there, its
+/// target's folder is not: that is an error to be tried again.
+fn still_here(disk: &Disk, room: &Room, staged: &Path, to: &Path) -> Result<(), BusError> {
+    if !room.exists(disk)? {
+        return Err(BusError::RoomGone);
+    }
+    if disk.stat(staged)?.is_some() {
+        if let Some(folder) = to.parent() {
+            make_with_parents(disk, folder)?;
+        }
+        return match disk.rename_new(staged, to)? {
+            Moved::Done | Moved::Taken => Ok(()),
+            Moved::Gone => Err(DiskError::new("rename to", to, rustix::io::Errno::NOENT).into()),
+        };
+    }
+    Ok(())
+}
+
+fn publish_into(
+    disk: &Disk,
+    room: &Room,
+    staged: &Path,
+    folders: &mut Folders,
+    target: &Target,
+) -> Result<(), BusError> {
+    let Target::Inbox { agent, .. } = target else { return Ok(()) };
+    let folder = layout::inbox(agent);
+    let mut target = target.clone();
+    let mut looked_again = false;
+    loop {
+        let fd = folders.get(disk, &folder)?;
+        match disk.rename_into(staged, fd, &target.file_name())? {
+            Moved::Done => return Ok(()),
+            Moved::Taken => match target.next_number() {
+                Some(next) => target = next,
+                None => return Ok(()),
+            },
+            Moved::Gone => {
+                if !room.exists(disk)? {
+                    return Err(BusError::RoomGone);
+                }
+                if disk.stat(staged)?.is_none() {
+                    return Ok(());
+                }
+                // The inbox was removed and perhaps made again since it was opened.
+                folders.forget(&folder);
+                if std::mem::replace(&mut looked_again, true) {
+                    return Err(DiskError::new("rename into", &folder, rustix::io::Errno::NOENT).into());
+                }
+            }
+        }
+    }
+}
+
+/// Ends a registration: its file goes into the room and is removed, then the token that says it is still to be done.
+fn end_registration(disk: &Disk, room: &Room, token: &Path, agent: &str) -> Result<(), BusError> {
+    if disk.stat(token)?.is_none() {
+        return still_here(disk, room, token, token);
+    }
+    let gone = room.file(format!("gone-{agent}.json"));
+    disk.rename_over(&layout::agent_file(agent), &gone)?;
+    disk.remove_file(&gone)?;
+    disk.remove_file(token)?;
+    Ok(())
+}
+
+/// Takes the message itself to where it ends. `claimed`: where its file is now. Not there: it was done before.
+pub fn finish(
+    disk: &Disk,
+    room: &Room,
+    claimed: &Path,
+    folders: &mut Folders,
+    finish: &Finish,
+) -> Result<(), BusError> {
+    let (folder, first) = finish.place();
+    let mut name = first.to_owned();
+    let mut number = 1;
+    let mut looked_again = false;
+    loop {
+        let fd = folders.get(disk, &folder)?;
+        match disk.rename_into(claimed, fd, &name)? {
+            Moved::Done => return Ok(()),
+            // Only somebody who meddles can have that name; both files are kept.
+            Moved::Taken => {
+                number += 1;
+                name = format!("{}~{number}.json", first.trim_end_matches(".json"));
+            }
+            Moved::Gone => {
+                if !room.exists(disk)? {
+                    return Err(BusError::RoomGone);
+                }
+                if disk.stat(claimed)?.is_none() {
+                    return Ok(());
+                }
+                folders.forget(&folder);
+                if std::mem::replace(&mut looked_again, true) {
+                    return Err(DiskError::new("rename into", &folder, rustix::io::Errno::NOENT).into());
+                }
+            }
+        }
+    }
+}
+
+/// After a power cut, or from elsewhere: makes sure that an effect's content is at its final path, written again from the
+/// record if it is missing or was cut short. Another's file of that name is left, and the next number taken.
+pub fn publish_by_content(
+    disk: &Disk,
+    room: &Room,
+    staged: &Path,
+    effect: &Effect,
+    content: &[u8],
+) -> Result<(), BusError> {
+    let mut target = effect.to.clone();
+    loop {
+        let path = target.path(&room.path);
+        match there(disk, &path, content)? {
+            There::Same => {
+                disk.remove_file(staged)?;
+                return Ok(());
+            }
+            There::Missing => {}
+            There::CutShort => {
+                disk.remove_file(&path)?;
+            }
+            There::Other => match target.next_number() {
+                Some(next) => {
+                    target = next;
+                    continue;
+                }
+                // A registration is replaced; any other name is the ticket's own, so this is its own later state.
+                None if !matches!(target, Target::Agent { .. }) => return Ok(()),
+                None => {}
+            },
+        }
+        disk.remove_file(staged)?;
+        disk.create(staged, &[content], Sync::Now)?;
+        if let Some(folder) = path.parent() {
+            make_with_parents(disk, folder)?;
+        }
+        let moved = match target {
+            Target::Agent { .. } => disk.rename_over(staged, &path)?,
+            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::AgentGone { .. } => {
+                disk.rename_new(staged, &path)?
+            }
+        };
+        match moved {
+            Moved::Done => return Ok(()),
+            // Somebody put a file there since: look again.
+            Moved::Taken => {}
+            Moved::Gone => return Err(room.missing(disk, DiskError::new("rename to", &path, rustix::io::Errno::NOENT))),
+        }
+    }
+}
+
+enum There {
+    Same,
+    Missing,
+    /// What a power cut left of it: empty, or not JSON.
+    CutShort,
+    Other,
+}
+
+fn there(disk: &Disk, path: &Path, content: &[u8]) -> Result<There, BusError> {
+    let Some(stat) = disk.stat(path)? else { return Ok(There::Missing) };
+    if !disk::is_regular(&stat) {
+        return Ok(There::Other);
+    }
+    let Some(found) = disk.read(path, u64::MAX)? else { return Ok(There::Missing) };
+    Ok(if found == content {
+        There::Same
+    } else if serde_json::from_slice::<serde::de::IgnoredAny>(&found).is_err() {
+        There::CutShort
+    } else {
+        There::Other
+    })
+}

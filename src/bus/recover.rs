@@ -1,0 +1,387 @@
+//! After a takeover: carries out what dead services had decided, and takes in what they had not.
+//!
+//! The order is that of the commit protocol, "Recovery, by state": the logs of all rooms first, the own log made durable, only
+//! then anything removed or published. An undecided claim is renamed into the own room with its ticket and attempt (one more
+//! if its handling had begun), so its place in the order and its count of attempts are kept. All of it can be interrupted and
+//! done again.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::disk::{Disk, DiskError, EntryKind, Moved};
+use super::error::BusError;
+use super::ids::Ids;
+use super::journal::{self, Journal};
+use super::layout::{self, ClaimName, Ticket};
+use super::log::{self, Log, Note};
+use super::publish::{self, Folders};
+use super::record::{Record, Target};
+use super::room::Room;
+
+/// A claim that recovery found undecided, now in the own room.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    pub name: ClaimName,
+    /// Its handling had begun when its service died: perhaps it was the reason. These run one at a time.
+    pub suspect: bool,
+}
+
+/// What recovery did.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// In the order of their tickets, which is the order of their first claims.
+    pub adopted: Vec<Adopted>,
+    pub records: usize,
+    pub rooms: usize,
+    /// Things of our own that could not be understood, and where they were moved.
+    pub moved_aside: Vec<PathBuf>,
+}
+
+/// Everything that the old rooms hold.
+struct Remains {
+    /// Deepest first.
+    rooms: Vec<PathBuf>,
+    /// Claims and staged effects: name to path.
+    files: HashMap<String, PathBuf>,
+    /// What is decided, in the order of decision.
+    records: Vec<Record>,
+    begun: HashSet<(Ticket, u32)>,
+    /// Where the journal stood when each log began.
+    begins: Vec<(String, u64)>,
+    damaged: Vec<PathBuf>,
+}
+
+/// Works off everything in the rooms that were taken over. Nothing may be claimed before this has succeeded.
+pub fn recover(
+    disk: &Disk,
+    room: &Room,
+    log: &mut Log,
+    journal: &mut Journal,
+    ids: &mut Ids,
+    now_ms: u64,
+) -> Result<Recovered, BusError> {
+    let mut recovered = Recovered::default();
+    loop {
+        let remains = read_all(disk, room)?;
+        if remains.rooms.is_empty() {
+            return Ok(recovered);
+        }
+        recovered.rooms += remains.rooms.len();
+        recovered.records += remains.records.len();
+        for batch in remains.records.chunks(256) {
+            let batch: Vec<(&Record, &[u8])> = batch.iter().map(|record| (record, &[][..])).collect();
+            log.commit(disk, room, &batch)?;
+        }
+        for path in &remains.rooms {
+            disk.remove_file(&path.join(layout::ROOM_NEW_LOG))?;
+            move_damaged_log(disk, room, path, &remains.damaged, &mut recovered)?;
+            disk.remove_file(&path.join(layout::ROOM_LOG))?;
+        }
+        carry_out(disk, room, &remains, journal, ids)?;
+        journal.flush(disk)?;
+        ids.flush(disk, now_ms)?;
+        adopt(disk, room, &remains, &mut recovered)?;
+        for path in &remains.rooms {
+            remove_room(disk, path, &mut recovered)?;
+        }
+    }
+}
+
+/// Finds every room inside the own one, however deeply nested, and reads all logs before anything is done.
+fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
+    let mut remains = Remains {
+        rooms: Vec::new(),
+        files: HashMap::new(),
+        records: Vec::new(),
+        begun: HashSet::new(),
+        begins: Vec::new(),
+        damaged: Vec::new(),
+    };
+    collect_rooms(disk, &room.path, &mut remains.rooms)?;
+    remains.rooms.reverse();
+    let mut decided: HashMap<(Ticket, u32), (u64, usize)> = HashMap::new();
+    let mut records: Vec<Option<Record>> = Vec::new();
+    for path in &remains.rooms {
+        let contents = log::read(disk, path)?;
+        if contents.damaged {
+            remains.damaged.push(path.clone());
+        }
+        for claim in log::begun(&contents.notes) {
+            remains.begun.insert((claim.ticket, claim.attempt));
+        }
+        for note in contents.notes {
+            if let Note::Begin { day, journal } = note {
+                remains.begins.push((day, journal));
+            }
+        }
+        for record in contents.records {
+            let key = (record.claim.ticket, record.claim.attempt);
+            // Of two, the one of the higher term, then the one that was written later.
+            match decided.get(&key) {
+                Some((term, _)) if *term > record.term => continue,
+                Some((_, index)) => records[*index] = None,
+                None => {}
+            }
+            decided.insert(key, (record.term, records.len()));
+            records.push(Some(record));
+        }
+        for entry in disk.list(path)? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if layout::is_staged(name) || ClaimName::parse(name).is_some() {
+                remains.files.insert(name.to_owned(), path.join(name));
+            }
+        }
+    }
+    remains.records = records.into_iter().flatten().collect();
+    remains.records.sort_by_key(|record| (record.story.at, record.term));
+    Ok(remains)
+}
+
+/// The rooms below `path`, outermost first, each before those nested in it.
+fn collect_rooms(disk: &Disk, path: &Path, rooms: &mut Vec<PathBuf>) -> Result<(), BusError> {
+    for entry in disk.list(path)? {
+        let is_old = entry.name.to_str().is_some_and(|name| name.starts_with(layout::ROOM_OLD));
+        if !is_old || !matches!(entry.kind, EntryKind::Folder | EntryKind::Unknown) {
+            continue;
+        }
+        let outer = path.join(&entry.name);
+        for inner in disk.list(&outer)? {
+            let is_room = inner.name.to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
+            if is_room && matches!(inner.kind, EntryKind::Folder | EntryKind::Unknown) {
+                let found = outer.join(&inner.name);
+                rooms.push(found.clone());
+                collect_rooms(disk, &found, rooms)?;
+            }
+        }
+        if !rooms.iter().any(|room| room.starts_with(&outer)) {
+            // A term whose room is gone already: its folder is all that is left.
+            disk.remove_folder(&outer)?;
+        }
+    }
+    Ok(())
+}
+
+fn move_damaged_log(
+    disk: &Disk,
+    room: &Room,
+    path: &Path,
+    damaged: &[PathBuf],
+    recovered: &mut Recovered,
+) -> Result<(), BusError> {
+    if !damaged.iter().any(|d| d == path) {
+        return Ok(());
+    }
+    let aside = Path::new(layout::PRIVATE).join(format!("damaged-log-{}", Uuid::now_v7()));
+    if disk.rename_new(&path.join(layout::ROOM_LOG), &aside)? == Moved::Gone && !room.exists(disk)? {
+        return Err(BusError::RoomGone);
+    }
+    recovered.moved_aside.push(aside);
+    Ok(())
+}
+
+/// Publishes and finishes what was decided.
+fn carry_out(
+    disk: &Disk,
+    room: &Room,
+    remains: &Remains,
+    journal: &mut Journal,
+    ids: &mut Ids,
+) -> Result<(), BusError> {
+    if remains.records.is_empty() {
+        return Ok(());
+    }
+    let told = told_since(disk, &remains.begins)?;
+    let mut folders = Folders::default();
+    for (index, record) in remains.records.iter().enumerate() {
+        let claimed = remains.path_of(room, &record.claim.to_string());
+        if record.place.same_mount(&room.place) {
+            publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
+        } else {
+            publish_after_power_cut(disk, room, remains, index, &claimed)?;
+        }
+        publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
+        if let Some(note) = &record.id {
+            let ticket = record.claim.ticket;
+            if ids.seen(&note.sender, &note.id).is_none_or(|seen| seen.ticket.uuid != ticket.uuid) {
+                ids.note(ticket, note);
+            }
+        }
+        if let Some(note) = &record.answers {
+            if ids.answer_of(&note.sender, &note.id, &note.responder).is_none() {
+                ids.note_answer(record.claim.ticket, note);
+            }
+        }
+        if !told.contains(&(record.claim.ticket, record.claim.attempt)) {
+            let message = disk.read(&record.finish.path(), u64::MAX).ok().flatten().unwrap_or_default();
+            journal.finished(disk, record, &message);
+        }
+    }
+    Ok(())
+}
+
+impl Remains {
+    fn path_of(&self, room: &Room, name: &str) -> PathBuf {
+        self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
+    }
+
+    /// Is this message, at whatever attempt, decided or in one of the rooms?
+    fn knows(&self, ticket: Ticket) -> bool {
+        self.records.iter().any(|record| record.claim.ticket == ticket)
+            || self.files.keys().filter_map(|name| ClaimName::parse(name)).any(|claim| claim.ticket == ticket)
+    }
+
+    /// Does a later record change the registration of this agent?
+    fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
+        self.records[index + 1..].iter().flat_map(|record| &record.effects).any(|effect| match &effect.to {
+            Target::Agent { agent: other } | Target::AgentGone { agent: other } => other == agent,
+            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } => false,
+        })
+    }
+}
+
+/// Boot or mount are others than when it was decided: what was renamed may not have stayed. Each effect is compared with what
+/// is at its place.
+fn publish_after_power_cut(
+    disk: &Disk,
+    room: &Room,
+    remains: &Remains,
+    index: usize,
+    claimed: &Path,
+) -> Result<(), BusError> {
+    let record = &remains.records[index];
+    let message = if record.refers_to_message() {
+        match disk.read(claimed, u64::MAX)? {
+            Some(text) => text,
+            None => disk.read(&record.finish.path(), u64::MAX)?.unwrap_or_default(),
+        }
+    } else {
+        Vec::new()
+    };
+    for (number, effect) in record.effects.iter().enumerate() {
+        let staged = remains.path_of(room, &record.staged_name(number));
+        match &effect.to {
+            // What was split off has gone its own way if anything at all is known of it.
+            Target::Room { name } if ClaimName::parse(name).is_some_and(|claim| remains.knows(claim.ticket)) => {
+                disk.remove_file(&staged)?;
+                continue;
+            }
+            Target::Agent { agent } | Target::AgentGone { agent }
+                if remains.registration_is_overtaken(index, agent) =>
+            {
+                disk.remove_file(&staged)?;
+                continue;
+            }
+            Target::AgentGone { agent } => {
+                disk.remove_file(&layout::agent_file(agent))?;
+                disk.remove_file(&staged)?;
+                continue;
+            }
+            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::Agent { .. } => {}
+        }
+        // Without the message's text (its writer had not made it durable) what refers to it cannot be written again.
+        let Some(content) = record.effect_bytes(number, &message) else { continue };
+        let fresh = room.file(record.staged_name(number));
+        if staged != fresh {
+            disk.remove_file(&staged)?;
+        }
+        publish::publish_by_content(disk, room, &fresh, effect, &content)?;
+    }
+    Ok(())
+}
+
+/// The attempts of which the journal tells the end, since the oldest of these beginnings.
+fn told_since(disk: &Disk, begins: &[(String, u64)]) -> Result<HashSet<(Ticket, u32)>, BusError> {
+    let mut told = HashSet::new();
+    let Some(first_day) = begins.iter().map(|(day, _)| day).min() else { return Ok(told) };
+    for entry in disk.list(Path::new(layout::ARCHIVE))? {
+        let Some(day) = entry.name.to_str().filter(|day| *day >= first_day.as_str()) else { continue };
+        let from = begins.iter().filter(|(begin, _)| begin == day).map(|(_, at)| *at).min().unwrap_or(0);
+        let path = journal::journal_path(day);
+        let Some(fd) = disk.open_beneath(&path, rustix::fs::OFlags::RDONLY)? else { continue };
+        let mut file = File::from(fd);
+        file.seek(SeekFrom::Start(from)).map_err(|e| DiskError::new("read", &path, e))?;
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|e| DiskError::new("read", &path, e))?;
+            told.extend(end_told(&line));
+        }
+    }
+    Ok(told)
+}
+
+/// If this line tells the end of an attempt: of which.
+fn end_told(line: &[u8]) -> Option<(Ticket, u32)> {
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        step: std::borrow::Cow<'a, str>,
+        ticket: std::borrow::Cow<'a, str>,
+        attempt: u32,
+    }
+    let line: Line = serde_json::from_slice(line).ok()?;
+    match line.step.as_ref() {
+        "finished" | "deferred" | "held" => Some((Ticket::parse(&line.ticket)?, line.attempt)),
+        _ => None,
+    }
+}
+
+/// Removes staged files of no record, and renames undecided claims into the own room.
+fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered) -> Result<(), BusError> {
+    let decided: HashSet<(Ticket, u32)> =
+        remains.records.iter().map(|record| (record.claim.ticket, record.claim.attempt)).collect();
+    for (name, path) in &remains.files {
+        let Some(claim) = ClaimName::parse(name) else {
+            disk.remove_file(path)?;
+            continue;
+        };
+        if decided.contains(&(claim.ticket, claim.attempt)) {
+            continue;
+        }
+        let suspect = remains.begun.contains(&(claim.ticket, claim.attempt));
+        let own = if suspect { claim.next_attempt() } else { claim };
+        match disk.rename_new(path, &room.file(own.to_string()))? {
+            Moved::Done => recovered.adopted.push(Adopted { name: own, suspect }),
+            // One ticket in two rooms cannot be; if it is, neither is lost.
+            Moved::Taken => move_aside(disk, path, recovered)?,
+            Moved::Gone if room.exists(disk)? => {}
+            Moved::Gone => return Err(BusError::RoomGone),
+        }
+    }
+    recovered.adopted.sort_by_key(|adopted| adopted.name.ticket);
+    Ok(())
+}
+
+/// Removes an old room once it is empty. What does not belong there is moved aside, not deleted.
+fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<(), BusError> {
+    for name in [layout::ROOM_LINE, layout::ROOM_LOCK] {
+        disk.remove_file(&path.join(name))?;
+    }
+    for entry in disk.list(path)? {
+        let name = entry.name.to_string_lossy();
+        let is_ours = layout::is_staged(&name) || ClaimName::parse(&name).is_some();
+        if is_ours || name.starts_with(layout::ROOM_OLD) {
+            // Appeared since the listing, or nested and not yet empty: the next round takes it.
+            continue;
+        }
+        if name.starts_with("gone-") {
+            super::retention::remove_tree_or_file(disk, &path.join(&entry.name), entry.kind)?;
+            continue;
+        }
+        move_aside(disk, &path.join(&entry.name), recovered)?;
+    }
+    if disk.remove_folder(path)? {
+        if let Some(outer) = path.parent() {
+            disk.remove_folder(outer)?;
+        }
+    }
+    Ok(())
+}
+
+fn move_aside(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<(), BusError> {
+    let aside = Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7()));
+    disk.rename_new(path, &aside)?;
+    recovered.moved_aside.push(aside);
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Who is active. The highest term in `processing/` is; a lock on a lower one means nothing.
+//!
+//! A term is begun when the lock of the highest room is free, or when its owner's line has not changed over enough looks. The
+//! lines and rules are those of the commit protocol, "Who is active"; `tests/model` shows what each of them prevents.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs2::FileExt as _;
+use rustix::fs::OFlags;
+use uuid::Uuid;
+
+use super::disk::{Disk, DiskError, EntryKind, Moved, Sync};
+use super::error::BusError;
+use super::layout;
+use super::log::{Durability, Log, Note};
+use super::place::Place;
+use super::room::{Line, Prepared, Room};
+
+/// What a look at the highest room found.
+#[derive(Debug)]
+pub enum Look {
+    /// Nobody is active: the next term can be begun.
+    Free,
+    /// Somebody is, or may be.
+    Held(Holder),
+}
+
+/// The service that is active.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub term: u64,
+    /// Its lock file, to wait on.
+    pub lock: PathBuf,
+    /// Who it is, if its line could be read.
+    pub line: Option<Line>,
+}
+
+/// Counts the looks between which the holder's line did not change.
+#[derive(Debug)]
+pub struct Lease {
+    looks: u32,
+    seen: Option<(u64, Vec<u8>)>,
+    unchanged: u32,
+    changed: bool,
+    /// Written and synced between looks, so that a disk that stands still, or a laptop that slept, ends no lease.
+    probe: PathBuf,
+}
+
+impl Lease {
+    pub fn new(looks: u32) -> Lease {
+        let probe = Path::new(layout::PROCESSING).join(format!(".look-{}", Uuid::now_v7()));
+        Lease { looks, seen: None, unchanged: 0, changed: false, probe }
+    }
+
+    /// Counts one look, which must be at least the look interval after the last. `true`: the lease has run out.
+    pub fn look(&mut self, disk: &Disk, term: u64, line: &[u8]) -> Result<bool, BusError> {
+        let same = self.seen.as_ref().is_some_and(|(seen_term, seen)| *seen_term == term && seen == line);
+        if !same {
+            self.changed = self.seen.as_ref().is_some_and(|(seen_term, _)| *seen_term == term);
+            self.seen = Some((term, line.to_vec()));
+            self.unchanged = 0;
+            return Ok(false);
+        }
+        disk.remove_file(&self.probe)?;
+        disk.create(&self.probe, &[b"the disk answers\n"], Sync::Now)?;
+        disk.remove_file(&self.probe)?;
+        self.unchanged += 1;
+        Ok(self.unchanged >= self.looks)
+    }
+
+    /// Did the line change between two looks at the same term? Then its owner is alive.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Something was not as it should be between two looks (an error, a long pause): they do not count.
+    pub fn reset(&mut self) {
+        self.seen = None;
+        self.unchanged = 0;
+    }
+}
+
+/// The terms there are, highest first.
+fn terms(disk: &Disk) -> Result<Vec<u64>, BusError> {
+    let mut terms = Vec::new();
+    disk.for_each(Path::new(layout::PROCESSING), |name, _| {
+        terms.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+    })?;
+    terms.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(terms)
+}
+
+/// The room in a term's folder.
+fn room_of(disk: &Disk, outer: &Path) -> Result<Option<PathBuf>, BusError> {
+    let mut room = None;
+    disk.for_each(outer, |name, kind| {
+        let is_uuid = name.to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
+        if is_uuid && matches!(kind, EntryKind::Folder | EntryKind::Unknown) {
+            room = Some(outer.join(name));
+        }
+    })?;
+    Ok(room)
+}
+
+/// Looks at who is active, and returns the text of its line too (for [`Lease::look`]).
+pub fn look(disk: &Disk, here: &Place) -> Result<(Look, Vec<u8>), BusError> {
+    let Some(term) = terms(disk)?.first().copied() else { return Ok((Look::Free, Vec::new())) };
+    let Some(room) = room_of(disk, &layout::term_folder(term))? else { return Ok((Look::Free, Vec::new())) };
+    let text = disk.read(&room.join(layout::ROOM_LINE), 64 * 1024)?.unwrap_or_default();
+    let line = Line::parse(&text);
+    let holder = Holder { term, lock: room.join(layout::ROOM_LOCK), line };
+    // A lock says nothing across hosts; there only the line counts.
+    let foreign = holder.line.as_ref().is_some_and(|line| !line.place.same_host(here));
+    if !foreign && lock_is_free(disk, &holder.lock)? {
+        return Ok((Look::Free, text));
+    }
+    Ok((Look::Held(holder), text))
+}
+
+/// Can this lock be had? One that is not there is held by nobody.
+fn lock_is_free(disk: &Disk, path: &Path) -> Result<bool, BusError> {
+    let Some(fd) = disk.open_beneath(path, OFlags::RDWR)? else { return Ok(true) };
+    match std::fs::File::from(fd).try_lock_exclusive() {
+        Ok(()) => Ok(true),
+        Err(e) if e.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(false),
+        Err(e) => Err(DiskError::new("lock", path, e).into()),
+    }
+}
+
+/// Waits, blocking, until the holder's lock is free: its process has ended.
+pub fn wait_for_lock(disk: &Disk, lock: &Path) -> Result<(), BusError> {
+    let Some(fd) = disk.open_beneath(lock, OFlags::RDWR)? else { return Ok(()) };
+    std::fs::File::from(fd).lock_exclusive().map_err(|e| DiskError::new("lock", lock, e).into())
+}
+
+/// Tries to begin the next term. `None`: somebody else was faster.
+pub fn begin(
+    disk: &Disk,
+    place: Place,
+    durability: Durability,
+    now_ms: u64,
+    begin: &Note,
+) -> Result<Option<(Room, Log)>, BusError> {
+    let prepared = Prepared::make(disk, place, now_ms)?;
+    let log = Log::create(disk, &prepared.path(), durability, begin);
+    let synced = log.and_then(|log| match durability {
+        Durability::Full => prepared.sync(disk).map(|()| log),
+        Durability::Process => Ok(log),
+    });
+    let log = match synced {
+        Ok(log) => log,
+        Err(error) => {
+            // The error is what matters; a prepared room that stays is removed by the next winner.
+            let _ = prepared.discard(disk);
+            return Err(error);
+        }
+    };
+    let next = terms(disk)?.first().map_or(1, |highest| highest + 1);
+    let Some(room) = prepared.enter(disk, next)? else { return Ok(None) };
+    if durability == Durability::Full {
+        disk.sync_folder(Path::new(layout::PROCESSING))?;
+    }
+    if terms(disk)?.first().is_some_and(|highest| *highest > room.term) {
+        room.withdraw(disk)?;
+        return Ok(None);
+    }
+    Ok(Some((room, log)))
+}
+
+/// Takes every other room into the own one, highest term first, then the prepared rooms whose owner is dead. From here on
+/// whatever their owners try fails.
+pub fn take_others(disk: &Disk, room: &Room) -> Result<(), BusError> {
+    for term in terms(disk)? {
+        if term != room.term {
+            take(disk, room, &layout::term_folder(term), &term.to_string())?;
+        }
+    }
+    for entry in disk.list(Path::new(layout::PROCESSING))? {
+        let Some(uuid) = entry.name.to_str().and_then(|name| name.strip_prefix('.')) else { continue };
+        let Ok(uuid) = Uuid::parse_str(uuid) else { continue };
+        let outer = layout::prepared_folder(uuid);
+        if lock_is_free(disk, &outer.join(uuid.to_string()).join(layout::ROOM_LOCK))? {
+            take(disk, room, &outer, &format!("prepared-{uuid}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn take(disk: &Disk, room: &Room, outer: &Path, label: &str) -> Result<(), BusError> {
+    for number in 0.. {
+        let name = match number {
+            0 => format!("{}{label}", layout::ROOM_OLD),
+            n => format!("{}{label}~{n}", layout::ROOM_OLD),
+        };
+        match disk.rename_new(outer, &room.file(name))? {
+            Moved::Done => return Ok(()),
+            Moved::Taken => {}
+            Moved::Gone if room.exists(disk)? => return Ok(()),
+            Moved::Gone => return Err(BusError::RoomGone),
+        }
+    }
+    unreachable!("there are fewer rooms than numbers")
+}
+
+/// How long a term's owner may take between two beats without being counted as still.
+pub fn beat_interval(look: Duration) -> Duration {
+    look / 2
+}

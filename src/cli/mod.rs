@@ -1,0 +1,118 @@
+//! The command line: one file per subcommand. Errors become text, hints and exit codes here and nowhere else; what a stranger
+//! wrote reaches a terminal only through [`text`].
+//!
+//! A command is a struct of its options with a `run`. A new one is one file, one line in [`Command`] and one in [`Cli::run`].
+
+mod agents;
+mod call;
+mod completions;
+mod dead_letter;
+mod drop;
+mod exit;
+mod failure;
+mod init;
+mod lease;
+mod letter;
+mod list;
+mod print;
+mod recv;
+mod request;
+mod schema;
+mod send;
+mod serve;
+mod signals;
+mod status;
+mod table;
+mod tail;
+mod text;
+mod trace;
+mod units;
+mod wait;
+mod workspace;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+pub use failure::Failure;
+use print::Format;
+use workspace::Workspace;
+
+/// The message bus that lives in a folder: drop a JSON file, get a reply file.
+#[derive(Debug, Parser)]
+#[command(name = "postroom", version, max_term_width = 100, after_long_help = Exit::help())]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The bus folder [default: the nearest ai-communication/ upward from the current folder]
+    #[arg(long, global = true, value_name = "DIR", env = "POSTROOM_BUS", hide_env_values = true)]
+    bus: Option<PathBuf>,
+    /// Print data as JSON, one value a line, in the shapes of docs/commands.md
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Global {
+    pub fn bus(&self) -> Option<&Path> {
+        self.bus.as_deref()
+    }
+
+    pub fn workspace(&self) -> Result<Workspace, Failure> {
+        Workspace::find(self.bus())
+    }
+
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    Send(send::Send),
+    Call(call::Call),
+    Recv(recv::Recv),
+    Ack(lease::Ack),
+    Nack(lease::Nack),
+    Agents(agents::Agents),
+    Status(status::Status),
+    List(list::List),
+    Trace(trace::Trace),
+    Tail(tail::Tail),
+    DeadLetter(dead_letter::DeadLetter),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<Exit, Failure> {
+        let global = &self.global;
+        match self.command {
+            Command::Init(command) => command.run(global),
+            Command::Serve(command) => command.run(global),
+            Command::Send(command) => command.run(global),
+            Command::Call(command) => command.run(global),
+            Command::Recv(command) => command.run(global),
+            Command::Ack(command) => command.run(global),
+            Command::Nack(command) => command.run(global),
+            Command::Agents(command) => command.run(global),
+            Command::Status(command) => command.run(global),
+            Command::List(command) => command.run(global),
+            Command::Trace(command) => command.run(global),
+            Command::Tail(command) => command.run(global),
+            Command::DeadLetter(command) => command.run(global),
+            Command::Schema(command) => command.run(),
+            Command::Completions(command) => command.run(),
+        }
+    }
+}

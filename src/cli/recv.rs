@@ -1,0 +1,138 @@
+//! `postroom recv`: takes the oldest message out of an inbox.
+//!
+//! It is leased first, so that of several consumers one gets it; without `--lease` it is removed when it has been printed, and
+//! if that fails given back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postroom::bus::disk::Disk;
+use postroom::bus::layout;
+use postroom::message::{AgentId, Given, Message};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::lease::Lease;
+use super::print::Format;
+use super::wait::{Watch, deadline, is_over};
+use super::workspace::Workspace;
+use super::{Exit, Failure, Global, print, text, units};
+
+/// Larger files in an inbox are left alone: the service delivers none.
+const MESSAGE_MAX: u64 = 1 << 30;
+
+/// Take the oldest message out of an inbox and print it
+///
+/// The message is printed as one line of JSON and then removed, which acknowledges it. With --lease it stays, hidden from other
+/// consumers for 60 seconds; acknowledge it with `postroom ack`, or give it back with `postroom nack`. Nothing there: exit
+/// code 6.
+#[derive(Debug, clap::Args)]
+pub struct Recv {
+    /// Whose inbox
+    agent: AgentId,
+    /// Wait for a message (and make the inbox, so that messages can come)
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait [default: for ever]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = units::duration)]
+    timeout: Option<Duration>,
+    /// Keep it leased, and say by which name to acknowledge it
+    #[arg(long)]
+    lease: bool,
+}
+
+#[derive(Serialize)]
+struct Leased<'a> {
+    lease: String,
+    path: PathBuf,
+    message: &'a RawValue,
+}
+
+impl Recv {
+    pub fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let workspace = global.workspace()?;
+        let disk = workspace.disk()?;
+        if self.wait {
+            disk.make_folder(&layout::inbox(self.agent.as_str()))?;
+        }
+        let Some((lease, message)) = self.take(&workspace, &disk)? else {
+            let name = &self.agent;
+            return Err(match self.timeout {
+                Some(timeout) => {
+                    let waited = units::span(timeout.as_millis() as u64);
+                    Failure::new(Exit::Timeout, format!("no message for {name} within {waited}"))
+                }
+                None => Failure::new(Exit::NotFound, format!("no message for {name} is there"))
+                    .with_hint("--wait waits for one"),
+            });
+        };
+        let shown = self.show(global.format(), &lease, &message);
+        match (shown, self.lease) {
+            (Ok(()), true) => {}
+            (Ok(()), false) => {
+                lease.acknowledge(&disk)?;
+            }
+            (Err(failure), _) => {
+                lease.give_back(&disk)?;
+                return Err(failure);
+            }
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// Leases the oldest message, waiting for one if that is wanted.
+    fn take(&self, workspace: &Workspace, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
+        if !self.wait {
+            return self.take_now(workspace, disk);
+        }
+        let watch = Watch::on(&[&workspace.bus.join(layout::inbox(self.agent.as_str()))]);
+        let until = deadline(self.timeout);
+        loop {
+            if let Some(taken) = self.take_now(workspace, disk)? {
+                return Ok(Some(taken));
+            }
+            if is_over(until) {
+                return Ok(None);
+            }
+            watch.next(until);
+        }
+    }
+
+    fn take_now(&self, workspace: &Workspace, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
+        let view = workspace.view()?;
+        let mut waiting = Vec::new();
+        view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.push(item.path))?;
+        let mut by_age = Vec::with_capacity(waiting.len());
+        for path in waiting {
+            if let Some(modified) = view.modified_ns(&path)? {
+                by_age.push((modified, path));
+            }
+        }
+        by_age.sort_unstable();
+        for (_, path) in by_age {
+            let Some(text) = disk.read(&path, MESSAGE_MAX)? else { continue };
+            // After a power cut a file may be cut short until the service has written it again: left alone.
+            let Ok(message) = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }) else { continue };
+            if let Some(lease) = Lease::take(disk, &self.agent, &path)? {
+                return Ok(Some((lease, message)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn show(&self, format: Format, lease: &Lease, message: &Message) -> Result<(), Failure> {
+        match (format, self.lease) {
+            (Format::Json, true) => {
+                let message = serde_json::from_str(message.text().as_str().trim())
+                    .map_err(|error| Failure::new(Exit::Failure, format!("cannot read the message again: {error}")))?;
+                print::json(&Leased { lease: lease.token(), path: lease.path().to_owned(), message })
+            }
+            (Format::Json | Format::Text, false) => print::stranger_json(message.text().as_str()),
+            (Format::Text, true) => {
+                print::stranger_json(message.text().as_str())?;
+                print::note(&format!("leased; when it is handled: postroom ack {}", text::field(&lease.token())));
+                Ok(())
+            }
+        }
+    }
+}

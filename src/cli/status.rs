@@ -1,0 +1,217 @@
+//! `postroom status`: the bus at a glance. Everything is counted from the folders and the journal, so it cannot disagree with
+//! `ls`.
+
+use std::path::PathBuf;
+
+use postroom::bus::time;
+use postroom::bus::view::{JournalLine, State, View};
+use serde::Serialize;
+
+use super::print::{BAD, BOLD, DIM, Format, GOOD, WARN, styled};
+use super::table::{Cell, cell, number, table};
+use super::{Exit, Failure, Global, agents, print, text, units};
+
+/// How much of the journal's end is read for the last minute's count.
+const JOURNAL_BACK: u64 = 8 << 20;
+const MINUTE_MS: u64 = 60_000;
+/// How many inboxes are shown to a person.
+const SHOWN_AGENTS: usize = 12;
+
+/// Show the bus at a glance: who is active, what waits, how much goes through
+#[derive(Debug, clap::Args)]
+pub struct Status {}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    bus: PathBuf,
+    at: u64,
+    service: Service,
+    counts: Counts,
+    /// Of what is in the drop: milliseconds since it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_dropped_ms: Option<u64>,
+    inboxes: Vec<Inbox>,
+    /// Messages that ended in the last minute, from the end of the journal.
+    finished_last_minute: usize,
+    /// Is that all of the minute? (The end of the journal that is read may be shorter.)
+    finished_is_complete: bool,
+    disk_free_bytes: u64,
+    disk_total_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Service {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    drop: usize,
+    processing: usize,
+    deferred: usize,
+    held: usize,
+    inbox: usize,
+    dead_letter: usize,
+    archived_today: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Inbox {
+    agent: String,
+    waiting: usize,
+}
+
+impl Status {
+    pub fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let view = global.workspace()?.view()?;
+        let report = look(&view, units::now_ms())?;
+        match global.format() {
+            Format::Json => print::json(&report)?,
+            Format::Text => print::text(&shown(&report))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn look(view: &View, at: u64) -> Result<Report, Failure> {
+    let agents = agents::on(view, at)?;
+    let (finished_last_minute, finished_is_complete) = last_minute(view, at)?;
+    let space = |error| Failure::io("ask for the free space of", view.path(), &error);
+    Ok(Report {
+        bus: view.path().to_owned(),
+        at,
+        service: service(view)?,
+        counts: Counts {
+            drop: view.count(State::Drop)?,
+            processing: view.count(State::Processing)?,
+            deferred: view.count(State::Deferred)?,
+            held: view.count(State::Held)?,
+            inbox: agents.iter().map(|agent| agent.waiting).sum(),
+            dead_letter: view.count(State::DeadLetter)?,
+            archived_today: archived(view, &time::day(at))?,
+        },
+        oldest_dropped_ms: oldest_dropped(view, at)?,
+        inboxes: agents.into_iter().map(|agent| Inbox { agent: agent.agent, waiting: agent.waiting }).collect(),
+        finished_last_minute,
+        finished_is_complete,
+        disk_free_bytes: fs2::available_space(view.path()).map_err(space)?,
+        disk_total_bytes: fs2::total_space(view.path()).map_err(space)?,
+    })
+}
+
+fn service(view: &View) -> Result<Service, Failure> {
+    let Some(holder) = view.active()? else {
+        return Ok(Service { active: false, term: None, pid: None, host: None, started_at: None });
+    };
+    let line = holder.line.as_ref();
+    Ok(Service {
+        active: true,
+        term: Some(holder.term),
+        pid: line.map(|line| line.place.pid),
+        host: line.map(|line| line.place.host_name.clone()),
+        started_at: line.map(|line| line.started_at),
+    })
+}
+
+fn archived(view: &View, day: &str) -> Result<usize, Failure> {
+    let mut count = 0;
+    let folder = std::path::Path::new(postroom::bus::layout::ARCHIVE).join(day);
+    view.each_archived(&folder, &mut |_| count += 1)?;
+    Ok(count)
+}
+
+fn oldest_dropped(view: &View, at: u64) -> Result<Option<u64>, Failure> {
+    let mut paths = Vec::new();
+    view.each(State::Drop, &mut |item| paths.push(item.path))?;
+    let mut oldest = None;
+    for path in paths {
+        if let Some((_, changed)) = view.size_and_change(&path)? {
+            oldest = Some(oldest.map_or(changed, |oldest: u64| oldest.min(changed)));
+        }
+    }
+    Ok(oldest.map(|oldest| at.saturating_sub(oldest)))
+}
+
+/// How many messages ended in the last minute, and whether the journal was read back that far.
+fn last_minute(view: &View, at: u64) -> Result<(usize, bool), Failure> {
+    let since = at.saturating_sub(MINUTE_MS);
+    let (mut count, mut first) = (0, None);
+    for day in [time::day(since), time::day(at)].iter().collect::<std::collections::BTreeSet<_>>() {
+        let mut tail = view.tail(day, JOURNAL_BACK)?;
+        tail.read(view, &mut |line| {
+            let Some(line) = JournalLine::parse(line) else { return };
+            first.get_or_insert(line.at);
+            count += usize::from(line.at >= since && line.step == "finished");
+        })?;
+    }
+    let (_, today) = (since, view.size_and_change(&postroom::bus::journal::journal_path(&time::day(at)))?);
+    let read_whole = today.is_none_or(|(size, _)| size <= JOURNAL_BACK);
+    Ok((count, read_whole || first.is_some_and(|first| first <= since)))
+}
+
+fn shown(report: &Report) -> String {
+    let mut out = format!("{}  {}\n", styled(BOLD, "bus"), text::path(&report.bus));
+    out.push_str(&format!("{}  {}\n\n", styled(BOLD, "service"), shown_service(report)));
+    let counts = &report.counts;
+    let oldest = report.oldest_dropped_ms.map(|ms| format!("oldest {}", units::span(ms))).unwrap_or_default();
+    let waiting = |count: usize| if count == 0 { number(count).style(DIM) } else { number(count) };
+    let bad = |count: usize| if count == 0 { number(count).style(DIM) } else { number(count).style(BAD) };
+    let more = if report.finished_is_complete { "" } else { "more than " };
+    let rows: Vec<Vec<Cell>> = vec![
+        vec![cell("drop"), waiting(counts.drop), cell(oldest)],
+        vec![cell("processing"), waiting(counts.processing), cell("")],
+        vec![cell("deferred"), waiting(counts.deferred), cell("")],
+        vec![cell("held"), waiting(counts.held), cell("")],
+        vec![cell("inbox"), waiting(counts.inbox), cell(shown_inboxes(&report.inboxes))],
+        vec![cell("dead-letter"), bad(counts.dead_letter), cell(dead_letter_advice(counts.dead_letter))],
+        vec![
+            cell("archived today"),
+            waiting(counts.archived_today),
+            cell(format!("{more}{} in the last minute", report.finished_last_minute)),
+        ],
+    ];
+    out.push_str(&table(&["state", "messages", ""], &rows));
+    let free = format!("{} of {} free", units::bytes(report.disk_free_bytes), units::bytes(report.disk_total_bytes));
+    out.push_str(&format!("\n{}  {free}\n", styled(BOLD, "disk")));
+    out
+}
+
+fn dead_letter_advice(count: usize) -> &'static str {
+    if count == 0 { "" } else { "see `postroom dead-letter list`" }
+}
+
+fn shown_service(report: &Report) -> String {
+    let service = &report.service;
+    if !service.active {
+        return format!("{} (start one: `postroom serve`)", styled(WARN, "none is active"));
+    }
+    let term = service.term.map(|term| format!("term {term}")).unwrap_or_default();
+    let who = match (service.pid, &service.host) {
+        (Some(pid), Some(host)) => format!(", process {pid} on {}", text::field(host)),
+        (_, _) => String::new(),
+    };
+    let since = service.started_at.map(|at| format!(", for {}", units::span(report.at.saturating_sub(at))));
+    format!("{} ({term}{who}{})", styled(GOOD, "active"), since.unwrap_or_default())
+}
+
+fn shown_inboxes(inboxes: &[Inbox]) -> String {
+    let mut full: Vec<&Inbox> = inboxes.iter().filter(|inbox| inbox.waiting > 0).collect();
+    full.sort_by_key(|inbox| std::cmp::Reverse(inbox.waiting));
+    let shown = full.iter().take(SHOWN_AGENTS).map(|inbox| format!("{} {}", text::field(&inbox.agent), inbox.waiting));
+    let mut shown: Vec<String> = shown.collect();
+    if full.len() > SHOWN_AGENTS {
+        shown.push(format!("and {} more", full.len() - SHOWN_AGENTS));
+    }
+    shown.join(", ")
+}

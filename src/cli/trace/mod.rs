@@ -1,0 +1,105 @@
+//! `postroom trace`: the story of one message from the journal, and where its files are now.
+
+mod gather;
+mod show;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::print::Format;
+use super::{Exit, Failure, Global, print, text};
+
+/// Tell the story of one message: each step, who, how long, and where it is now
+#[derive(Debug, clap::Args)]
+pub struct Trace {
+    /// The message's id, or its ticket
+    id: String,
+}
+
+/// Everything that is known under one id or ticket.
+#[derive(Debug, Serialize)]
+struct Story {
+    asked: String,
+    messages: Vec<MessageStory>,
+}
+
+/// One message, with all its deliveries.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageStory {
+    ticket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<String>,
+    steps: Vec<Step>,
+    /// Where the message's own files are: one for each ticket.
+    now: Vec<Whereabouts>,
+    /// What it brought about.
+    effects: Vec<Effect>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Step {
+    at: u64,
+    /// Since the first step.
+    after_ms: u64,
+    ticket: String,
+    attempt: u32,
+    step: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Whereabouts {
+    ticket: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Effect {
+    path: PathBuf,
+    /// Not there: it was taken.
+    there: bool,
+}
+
+impl Trace {
+    pub fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let view = global.workspace()?.view()?;
+        let messages = gather::messages(&view, &self.id)?;
+        if messages.is_empty() {
+            let id = text::field(&self.id);
+            return Err(Failure::new(Exit::NotFound, format!("nothing is known of {id}")).with_hint(
+                "a message without an id in its file gets one: look for it with `postroom list` or `postroom tail`",
+            ));
+        }
+        let story = Story { asked: self.id, messages };
+        match global.format() {
+            Format::Json => print::json(&story)?,
+            Format::Text => print::text(&show::story(&story))?,
+        }
+        Ok(Exit::Ok)
+    }
+}

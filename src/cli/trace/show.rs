@@ -1,0 +1,97 @@
+//! A story for people.
+
+use super::{Effect, MessageStory, Step, Story, Whereabouts};
+use crate::cli::print::{BOLD, DIM, GOOD, WARN, styled};
+use crate::cli::table::{Cell, cell, number, table};
+use crate::cli::tail::style_of;
+use crate::cli::{text, units};
+
+pub fn story(story: &Story) -> String {
+    story.messages.iter().map(message).collect::<Vec<_>>().join("\n")
+}
+
+fn message(story: &MessageStory) -> String {
+    let field = |text: &Option<String>| text.as_deref().map_or_else(|| "?".to_owned(), text::field);
+    let mut out = format!(
+        "{}  {} > {}  {}\n",
+        styled(BOLD, field(&story.id)),
+        field(&story.sender),
+        field(&story.recipient),
+        field(&story.action)
+    );
+    if !story.ticket.is_empty() {
+        out.push_str(&format!("{}  {}\n", styled(DIM, "ticket"), text::field(&story.ticket)));
+    }
+    if let Some(answered) = &story.in_reply_to {
+        out.push_str(&format!("{}  {}\n", styled(DIM, "answers"), text::field(answered)));
+    }
+    if let Some(first) = story.steps.first() {
+        out.push_str(&format!("{}  {}\n\n", styled(DIM, "began"), postroom::bus::time::readable(first.at)));
+        let rows: Vec<Vec<Cell>> = story.steps.iter().map(|step| row(step, &story.ticket)).collect();
+        out.push_str(&table(&["after", "step", "delivery", "details"], &rows));
+    }
+    out.push('\n');
+    for place in &story.now {
+        out.push_str(&now(place, story));
+    }
+    for effect in &story.effects {
+        out.push_str(&brought(effect));
+    }
+    out
+}
+
+fn row(step: &Step, root: &str) -> Vec<Cell> {
+    let part = step.ticket.strip_prefix(root).map_or("", |part| part.trim_start_matches('.'));
+    let delivery = match (&step.recipient, part) {
+        (_, "") => String::new(),
+        (Some(recipient), part) => format!("{part} to {}", text::field(recipient)),
+        (None, part) => text::field(part),
+    };
+    vec![
+        number(format!("+{}", units::span(step.after_ms))),
+        cell(text::field(&step.step)).style(style_of(&step.step)),
+        cell(delivery),
+        cell(details(step)),
+    ]
+}
+
+fn details(step: &Step) -> String {
+    let mut details = Vec::new();
+    if step.attempt > 1 {
+        details.push(format!("attempt {}", step.attempt));
+    }
+    if let Some(outcome) = step.outcome.as_deref().filter(|outcome| *outcome != step.step) {
+        details.push(text::field(outcome));
+    }
+    details.extend(step.by.as_deref().map(|by| format!("by {}", text::field(by))));
+    details.extend(step.took_us.map(|us| format!("in {}", units::span_us(us))));
+    match (&step.code, &step.message) {
+        (Some(code), Some(message)) => details.push(format!("{}: {}", text::field(code), text::sentence(message))),
+        (Some(only), None) | (None, Some(only)) => details.push(text::sentence(only)),
+        (None, None) => {}
+    }
+    details.join(", ")
+}
+
+fn now(place: &Whereabouts, story: &MessageStory) -> String {
+    let which = if story.now.len() > 1 && place.ticket != story.ticket {
+        let part = place.ticket.strip_prefix(&story.ticket).unwrap_or(&place.ticket);
+        format!(" of delivery {}", text::field(part.trim_start_matches('.')))
+    } else {
+        String::new()
+    };
+    let path = place.path.as_deref().map(text::path).unwrap_or_default();
+    let says = match place.state {
+        "removed" => format!("was {path}, which is gone (purged, or its time in the archive was over)"),
+        "packed" => format!("packed with the archive of its day: {path}"),
+        "unknown" => "not to be found".to_owned(),
+        state => format!("{path} ({})", styled(WARN, state)),
+    };
+    format!("{}{which}  {says}\n", styled(BOLD, "the message"))
+}
+
+fn brought(effect: &Effect) -> String {
+    let path = text::path(&effect.path);
+    let state = if effect.there { styled(GOOD, "there") } else { styled(DIM, "taken") };
+    format!("{}  {path} ({state})\n", styled(BOLD, "published"))
+}

@@ -1,0 +1,289 @@
+//! `postroom.toml`: every setting, its default, and its place in the file. An unknown key is an error that names the nearest
+//! known one, because a setting that is silently ignored is worse than none.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::nearest;
+use crate::message::AgentId;
+
+/// Everything that can be set. Times are in milliseconds, sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub bus: Bus,
+    pub retry: Retry,
+    pub retention: Retention,
+    pub limits: Limits,
+    pub extensions: Extensions,
+    /// Settings of single extensions, by name.
+    pub extension: BTreeMap<String, Extension>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Bus {
+    pub durability: Durability,
+    /// How long a file may stay incomplete before it is malformed.
+    pub grace_ms: u64,
+    /// How often the drop is listed, whatever the events say.
+    pub rescan_ms: u64,
+    /// How often a standby looks at the active service's line.
+    pub look_ms: u64,
+    /// After how many looks without a change the active service counts as hung.
+    pub lease_looks: u32,
+    pub max_message_bytes: u64,
+    /// How long an id is remembered.
+    pub dedup_days: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Survives power loss.
+    Full,
+    /// Survives the end of any process.
+    Process,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: u32,
+    /// Before the second attempt; doubles with each further one.
+    pub first_ms: u64,
+    pub max_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Retention {
+    pub pack_days: u32,
+    pub remove_days: u32,
+}
+
+/// 0 is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    pub per_sender_messages: u64,
+    pub per_sender_bytes: u64,
+    pub per_inbox_messages: u64,
+    pub bus_messages: u64,
+    pub agents: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Extensions {
+    /// Relative to the folder that `postroom.toml` is in.
+    pub dir: String,
+    pub deadline_ms: u64,
+    pub memory_bytes: u64,
+    /// How many messages one extension handles at a time.
+    pub concurrency: u32,
+}
+
+/// What is set for one extension; what is not is as in [`Extensions`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Extension {
+    pub concurrency: Option<u32>,
+}
+
+impl Default for Bus {
+    fn default() -> Bus {
+        Bus {
+            durability: Durability::Full,
+            grace_ms: 5_000,
+            rescan_ms: 2_000,
+            look_ms: 1_000,
+            lease_looks: 10,
+            max_message_bytes: 16 << 20,
+            dedup_days: 7,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry { attempts: 5, first_ms: 200, max_ms: 30_000 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { pack_days: 7, remove_days: 90 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            per_sender_messages: 200_000,
+            per_sender_bytes: 4 << 30,
+            per_inbox_messages: 200_000,
+            bus_messages: 1_000_000,
+            agents: 10_000,
+        }
+    }
+}
+
+impl Default for Extensions {
+    fn default() -> Extensions {
+        Extensions { dir: "extensions".into(), deadline_ms: 10_000, memory_bytes: 256 << 20, concurrency: 4 }
+    }
+}
+
+/// The file that `postroom init` writes: every setting with its default and what it means.
+pub const DEFAULT_FILE: &str = include_str!("postroom.toml");
+
+/// Every key there is, table by table.
+const KEYS: [(&str, &[&str]); 5] = [
+    ("bus", &["durability", "grace_ms", "rescan_ms", "look_ms", "lease_looks", "max_message_bytes", "dedup_days"]),
+    ("retry", &["attempts", "first_ms", "max_ms"]),
+    ("retention", &["pack_days", "remove_days"]),
+    ("limits", &["per_sender_messages", "per_sender_bytes", "per_inbox_messages", "bus_messages", "agents"]),
+    ("extensions", &["dir", "deadline_ms", "memory_bytes", "concurrency"]),
+];
+const EXTENSION_KEYS: &[&str] = &["concurrency"];
+
+/// What is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the text of a `postroom.toml`.
+    ///
+    /// # Errors
+    /// Not TOML, a value of the wrong type or out of range, or a key that does not exist.
+    pub fn parse(text: &str) -> Result<Settings, SettingsError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+        check_keys(&table)?;
+        let settings: Settings = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        settings.check_ranges()?;
+        Ok(settings)
+    }
+
+    /// How many messages this extension handles at a time.
+    pub fn concurrency(&self, extension: &str) -> usize {
+        let own = self.extension.get(extension).and_then(|extension| extension.concurrency);
+        own.unwrap_or(self.extensions.concurrency).max(1) as usize
+    }
+
+    fn check_ranges(&self) -> Result<(), SettingsError> {
+        let at_least_one = [
+            ("bus.rescan_ms", self.bus.rescan_ms),
+            ("bus.look_ms", self.bus.look_ms),
+            ("bus.lease_looks", u64::from(self.bus.lease_looks)),
+            ("bus.max_message_bytes", self.bus.max_message_bytes),
+            ("retry.attempts", u64::from(self.retry.attempts)),
+            ("extensions.deadline_ms", self.extensions.deadline_ms),
+            ("extensions.memory_bytes", self.extensions.memory_bytes),
+            ("extensions.concurrency", u64::from(self.extensions.concurrency)),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(wrong(format!("{key} must be at least 1")));
+            }
+        }
+        for (name, extension) in &self.extension {
+            AgentId::parse(name).map_err(|error| wrong(format!("[extension.{name}]: {error}")))?;
+            if extension.concurrency == Some(0) {
+                return Err(wrong(format!("extension.{name}.concurrency must be at least 1")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(message: impl Into<String>) -> SettingsError {
+    SettingsError { message: message.into().trim_end().to_owned(), hint: None }
+}
+
+fn check_keys(table: &toml::Table) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        if name == "extension" {
+            for (extension, value) in value.as_table().into_iter().flatten() {
+                check_table(&format!("extension.{extension}"), value, EXTENSION_KEYS)?;
+            }
+            continue;
+        }
+        let Some((_, keys)) = KEYS.iter().find(|(known, _)| known == name) else {
+            let tables = KEYS.iter().map(|(known, _)| *known).chain(["extension"]);
+            return Err(unknown(&format!("table [{name}]"), name, tables));
+        };
+        check_table(name, value, keys)?;
+    }
+    Ok(())
+}
+
+fn check_table(name: &str, value: &toml::Value, keys: &[&'static str]) -> Result<(), SettingsError> {
+    let Some(table) = value.as_table() else { return Err(wrong(format!("[{name}] must be a table"))) };
+    for key in table.keys() {
+        if !keys.contains(&key.as_str()) {
+            return Err(unknown(&format!("key {key:?} in [{name}]"), key, keys.iter().copied()));
+        }
+    }
+    Ok(())
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> SettingsError {
+    let known: Vec<&str> = known.into_iter().collect();
+    let hint = match nearest(name, known.iter().copied()).first() {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    SettingsError { message: format!("unknown {what}"), hint: Some(hint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_init_writes_says_the_defaults() {
+        assert_eq!(Settings::parse(DEFAULT_FILE), Ok(Settings::default()));
+        for (table, keys) in KEYS {
+            assert!(DEFAULT_FILE.contains(&format!("[{table}]")), "{table}");
+            for key in keys {
+                assert!(DEFAULT_FILE.contains(&format!("\n{key} = ")), "{table}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = Settings::parse("[bus]\ndurabilty = \"full\"").unwrap_err();
+        assert_eq!(error.message, "unknown key \"durabilty\" in [bus]");
+        assert_eq!(error.hint.as_deref(), Some("did you mean \"durability\"?"));
+        let error = Settings::parse("[limit]\nagents = 3").unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean \"limits\"?"));
+        assert!(Settings::parse("[extension.ext-sum]\nconcurency = 1").is_err());
+        assert!(Settings::parse("top = 1").is_err());
+    }
+
+    #[test]
+    fn values_are_checked() {
+        for bad in ["[bus]\ndurability = \"half\"", "[bus]\ngrace_ms = -1", "[retry]\nattempts = 0", "[bus", "bus = 3"]
+        {
+            assert!(Settings::parse(bad).is_err(), "{bad}");
+        }
+        let set = Settings::parse("[extension.slow]\nconcurrency = 1").expect("valid");
+        assert_eq!((set.concurrency("slow"), set.concurrency("other")), (1, 4));
+    }
+}

@@ -1,0 +1,344 @@
+//! The active service: everything it knows while the room is its own, and the loop it lives in.
+//!
+//! All of it but the room, the log and what is in the folders can be lost at any moment: it is found again by listing.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::bus::ids::Ids;
+use crate::bus::journal::Journal;
+use crate::bus::layout::ClaimName;
+use crate::bus::log::{Log, Note};
+use crate::bus::publish::Folders;
+use crate::bus::record::EarlierAttempt;
+use crate::bus::room::Room;
+use crate::bus::{BusError, Disk, journal, recover, term, time};
+use crate::control;
+use crate::extension::ExtensionHost;
+
+use super::claimed::Key;
+use super::clock::Now;
+use super::decide::Decision;
+use super::drop_queue::DropQueue;
+use super::inboxes::Inboxes;
+use super::lanes::Lanes;
+use super::notice::Notice;
+use super::registry::Registry;
+use super::trouble::Trouble;
+use super::waiting::{Senders, Waiting};
+use super::wake::Wake;
+use super::{Core, Mode};
+
+/// A claim that lies in the room and is to be worked on next.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub name: ClaimName,
+    pub suspect: bool,
+    pub earlier: Vec<EarlierAttempt>,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Stopped,
+    /// Another service has the bus now.
+    Replaced,
+}
+
+pub struct Active<'a> {
+    pub(super) core: &'a Core,
+    pub(super) room: Room,
+    pub(super) log: Log,
+    pub(super) journal: Journal,
+    pub(super) ids: Ids,
+    pub(super) registry: Registry,
+    pub(super) extensions: Vec<control::Extension>,
+    pub(super) drop: DropQueue,
+    pub(super) lanes: Lanes,
+    pub(super) waiting: Waiting,
+    pub(super) senders: Senders,
+    pub(super) inboxes: Inboxes,
+    /// Claims in the room that nobody works on yet.
+    pub(super) ready: VecDeque<Ready>,
+    /// The one message that runs alone, and until when nothing else is started.
+    pub(super) alone: Option<ClaimName>,
+    /// Sender and id of every message in hand.
+    pub(super) in_flight: HashSet<Key>,
+    /// Decided in memory, not yet in the log.
+    pub(super) unsettled: Vec<Decision>,
+    /// Decided in the log, not yet published and finished.
+    pub(super) unfinished: Vec<Decision>,
+    /// Ids that become free at the next checkpoint.
+    pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
+    pub(super) folders: Folders,
+    /// Inbox names that this batch has chosen.
+    pub(super) chosen: HashSet<std::path::PathBuf>,
+    pub(super) calendar: Calendar,
+    pub(super) trouble: Trouble,
+    pub(super) stop_at: Option<Instant>,
+    /// An error may have left claims in the room that no list here names.
+    pub(super) relist: bool,
+    pub(super) began: Instant,
+    pub(super) packing: Option<super::tend::Packing>,
+    requested: bool,
+    scan_at: Instant,
+    beat_at: Instant,
+    tend_at: Instant,
+}
+
+/// Day and hour as the archive's folders are named, formatted once an hour.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    hour_number: u64,
+    pub day: String,
+    pub hour: String,
+}
+
+impl Calendar {
+    pub fn set(&mut self, ms: u64) {
+        let hour_number = ms / 3_600_000;
+        if self.day.is_empty() || hour_number != self.hour_number {
+            *self = Calendar { hour_number, day: time::day(ms), hour: time::hour(ms) };
+        }
+    }
+}
+
+/// How often inboxes are looked through for leases, and old days packed.
+const TEND: Duration = Duration::from_secs(10);
+
+impl<'a> Active<'a> {
+    /// Takes over what others left, and reads what is remembered. Nothing is claimed before this has succeeded.
+    pub fn begin(
+        core: &'a Core,
+        room: Room,
+        mut log: Log,
+        host: Arc<ExtensionHost>,
+        wake: Sender<Wake>,
+    ) -> Result<Active<'a>, BusError> {
+        let (disk, settings) = (&core.disk, &core.settings);
+        let now = Now::get();
+        term::take_others(disk, &room)?;
+        let instance = room.uuid.simple().to_string()[24..].to_owned();
+        let mut journal = Journal::new(instance, room.term);
+        let mut ids = Ids::load(disk, room.term, settings.bus.dedup_days, now.wall_ms)?;
+        let recovered = recover::recover(disk, &room, &mut log, &mut journal, &mut ids, now.wall_ms)?;
+        if recovered.rooms > 0 {
+            let (rooms, decided, undecided) = (recovered.rooms, recovered.records, recovered.adopted.len());
+            core.say(&Notice::Recovered { rooms, decided, undecided });
+        }
+        for path in &recovered.moved_aside {
+            core.say(&Notice::MovedAside { path: disk.path().join(path) });
+        }
+        let mut registry = Registry::default();
+        registry.refresh(disk)?;
+        let waiting = Waiting::load(disk, now, Duration::from_millis(settings.retry.max_ms))?;
+        let extensions = host.packages().map(described).collect();
+        let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
+        let ready = recovered.adopted.into_iter();
+        let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
+        let mut active = Active {
+            core,
+            room,
+            log,
+            journal,
+            ids,
+            registry,
+            extensions,
+            drop: DropQueue::default(),
+            lanes,
+            waiting,
+            senders: Senders::default(),
+            inboxes: Inboxes::default(),
+            ready: ready.collect(),
+            alone: None,
+            in_flight: HashSet::new(),
+            unsettled: Vec::new(),
+            unfinished: Vec::new(),
+            released: Vec::new(),
+            folders: Folders::default(),
+            chosen: HashSet::new(),
+            calendar: Calendar::default(),
+            trouble: Trouble::default(),
+            stop_at: None,
+            relist: false,
+            began: now.mono,
+            packing: None,
+            requested: true,
+            scan_at: now.mono,
+            beat_at: now.mono,
+            tend_at: now.mono,
+        };
+        if recovered.rooms > 0 {
+            active.checkpoint(now)?;
+        }
+        Ok(active)
+    }
+
+    /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
+    pub fn run(mut self, wakes: &Receiver<Wake>, mode: Mode) -> Result<End, BusError> {
+        loop {
+            let now = Now::get();
+            match self.turn(now) {
+                Ok(()) => {
+                    if self.trouble.over() {
+                        self.core.say(&Notice::Well);
+                    }
+                }
+                Err(BusError::RoomGone) => return Ok(self.replaced()),
+                Err(error) if error.is_transient() => {
+                    self.relist = true;
+                    if self.trouble.begin(now.mono) {
+                        self.core.say(&Notice::Trouble { what: error.to_string() });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.hurry(now);
+            if self.is_overdue(now) {
+                self.lanes.cancel_running();
+                return Ok(End::Stopped);
+            }
+            if self.is_stopped(now, mode) {
+                return match self.leave() {
+                    Ok(()) => Ok(End::Stopped),
+                    Err(BusError::RoomGone) => Ok(End::Replaced),
+                    Err(error) => Err(error),
+                };
+            }
+            self.receive(wakes);
+        }
+    }
+
+    /// One round: sign of life, lists, then everything that is there to be done, one batch.
+    fn turn(&mut self, now: Now) -> Result<(), BusError> {
+        let settings = &self.core.settings;
+        if now.mono >= self.beat_at {
+            self.room.beat(&self.core.disk)?;
+            self.beat_at = now.mono + term::beat_interval(Duration::from_millis(settings.bus.look_ms));
+        }
+        if self.trouble.is_waiting(now.mono) {
+            return Ok(());
+        }
+        if now.mono >= self.scan_at && self.stop_at.is_none() {
+            self.registry.refresh(&self.core.disk)?;
+            self.drop.look_again();
+            // A long queue is worked off first: a listing finds the same names again.
+            if self.drop.len() < super::drop_queue::BATCH {
+                self.drop.scan(&self.core.disk)?;
+                self.drop.look_again();
+            }
+            self.inboxes.forget_folders();
+            self.requested = true;
+            self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
+        }
+        if std::mem::take(&mut self.requested) && self.stop_at.is_none() {
+            self.answer_requests(now)?;
+        }
+        if now.mono >= self.tend_at {
+            self.tend(now)?;
+            self.tend_at = now.mono + TEND;
+        }
+        self.calendar.set(now.wall_ms);
+        self.pass(now)
+    }
+
+    /// Waits for something to happen, and takes in all that has.
+    fn receive(&mut self, wakes: &Receiver<Wake>) {
+        let first = if self.has_work() {
+            wakes.try_recv().ok()
+        } else {
+            match wakes.recv_timeout(self.until_next(Now::get())) {
+                Ok(wake) => Some(wake),
+                Err(RecvTimeoutError::Timeout) => None,
+                // Cannot be: the core holds a sender. Then the timeouts alone drive the loop.
+                Err(RecvTimeoutError::Disconnected) => None,
+            }
+        };
+        // Bounded, so that a flood of events cannot keep the loop from its work.
+        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.try_recv().ok()).take(4096)) {
+            match wake {
+                Wake::Dropped(name) => self.drop.push(name),
+                Wake::Rescan => self.scan_at = Instant::now(),
+                Wake::Request => self.requested = true,
+                Wake::Ended(ended) => self.ended(*ended),
+                Wake::LockFree => {}
+                Wake::Stop => self.stop(),
+            }
+        }
+    }
+
+    /// Is there anything to do without waiting?
+    fn has_work(&self) -> bool {
+        if self.trouble.is_waiting(Instant::now()) {
+            return false;
+        }
+        let claims = !self.drop.is_empty() || (!self.ready.is_empty() && self.alone.is_none());
+        !self.unsettled.is_empty() || (claims && self.stop_at.is_none())
+    }
+
+    fn until_next(&self, now: Now) -> Duration {
+        let until = |instant: Instant| instant.saturating_duration_since(now.mono);
+        let grace = Duration::from_millis(self.core.settings.bus.grace_ms);
+        let mut wait = until(self.beat_at).min(until(self.tend_at));
+        if let Some(retry) = self.trouble.retry_at() {
+            return wait.min(until(retry));
+        }
+        if self.stop_at.is_none() {
+            wait = wait.min(until(self.scan_at));
+            wait = self.waiting.next(now).into_iter().chain(self.drop.next_look(grace, now)).fold(wait, Duration::min);
+        }
+        if !self.unfinished.is_empty() || self.requested {
+            wait = wait.min(Duration::from_millis(200));
+        }
+        self.stop_at.map_or(wait, |at| wait.min(until(at)))
+    }
+
+    fn replaced(&mut self) -> End {
+        self.lanes.cancel_running();
+        End::Replaced
+    }
+
+    fn is_stopped(&self, now: Now, mode: Mode) -> bool {
+        let settled = self.unsettled.is_empty() && self.unfinished.is_empty();
+        match (self.stop_at, mode) {
+            (Some(_), _) => settled && self.lanes.is_idle(),
+            (None, Mode::UntilStopped) => false,
+            (None, Mode::Once) => {
+                settled
+                    && self.lanes.is_idle()
+                    && self.ready.is_empty()
+                    && self.drop.is_empty()
+                    && self.drop.parked_len() == 0
+                    && !self.drop.has_pending()
+                    && !self.requested
+                    && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())
+            }
+        }
+    }
+
+    /// What a checkpoint puts at the log's beginning.
+    pub(super) fn beginning(&self) -> Result<Vec<Note>, BusError> {
+        let day = self.calendar.day.clone();
+        let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day }];
+        notes
+            .extend(self.lanes.running_claims().map(|job| Note::Started { claim: job.claimed.claim.name.to_string() }));
+        Ok(notes)
+    }
+
+    pub(super) fn disk(&self) -> &'a Disk {
+        &self.core.disk
+    }
+}
+
+fn described(package: &crate::extension::Package) -> control::Extension {
+    control::Extension {
+        name: package.name.clone(),
+        version: package.about.version.clone(),
+        description: package.about.description.clone(),
+        capabilities: package.about.capabilities.clone(),
+        actions: package.about.actions.clone(),
+        sha256: package.sha256_hex(),
+    }
+}

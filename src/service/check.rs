@@ -1,0 +1,253 @@
+//! Check and route: collects the facts about a claimed message and has the policy decide.
+
+use super::active::Active;
+use super::claimed::Claimed;
+use super::clock::Now;
+use crate::bus::ids::Seen;
+use crate::bus::layout::Ticket;
+use crate::bus::{BusError, disk, layout};
+use crate::message::{Action, AgentId, Code, Envelope, Message, Recipient};
+use crate::policy::limits::{self, Load};
+use crate::policy::reply::{self, Asked};
+use crate::policy::route::{self, Route, Who};
+use crate::policy::{Refused, route::Standing};
+
+/// After this many messages, each caused by the one before, the next is a loop.
+const MAX_HOPS: u32 = 16;
+
+/// What is to become of a message.
+#[derive(Debug)]
+pub enum Verdict {
+    Go(Checked),
+    Refuse(Refused),
+    /// The same message was there before, under this ticket.
+    Duplicate(Option<Ticket>),
+    /// Not before this time, Unix milliseconds.
+    Wait(u64),
+}
+
+/// A message that passed, and what handling it needs to know.
+#[derive(Debug)]
+pub struct Checked {
+    pub route: Route,
+    pub hops: u32,
+    /// It is an answer; to a message with several recipients?
+    pub answers: Option<Answers>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers {
+    pub several: bool,
+}
+
+impl Active<'_> {
+    pub(super) fn check(&mut self, claimed: &Claimed, now: Now) -> Result<Verdict, BusError> {
+        let message = &claimed.message;
+        if let Err(refused) = route::may_send(message.sender(), &self.who(now)) {
+            return Ok(Verdict::Refuse(refused));
+        }
+        if let Some(refused) = self.killed_too_often(claimed) {
+            return Ok(Verdict::Refuse(refused));
+        }
+        if let Some(verdict) = self.seen_before(claimed) {
+            return Ok(verdict);
+        }
+        if message.expires_at().is_some_and(|at| now.wall_ms >= at) {
+            let refused = Refused::new(Code::Expired, "it was not handled before its expiresAt")
+                .with_hint("send it again with a later expiresAt");
+            return Ok(Verdict::Refuse(refused));
+        }
+        if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
+            return Ok(Verdict::Wait(until));
+        }
+        let hops = self.hops(message);
+        if hops > MAX_HOPS {
+            let refused =
+                Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
+                    .with_hint("two programs answer each other's answers");
+            return Ok(Verdict::Refuse(refused));
+        }
+        let answers = match self.answer(claimed) {
+            Ok(reply::Standing::Ordinary) => None,
+            Ok(reply::Standing::Answer { several }) => Some(Answers { several }),
+            Ok(reply::Standing::Again) => return Ok(Verdict::Duplicate(None)),
+            Err(refused) => return Ok(Verdict::Refuse(refused)),
+        };
+        let route = match route::route(message, claimed.part.as_ref(), &self.who(now)) {
+            // Whoever asked is known for the answers to his message, whatever has become of his inbox.
+            Err(refused) if answers.is_some() && refused.code == Code::UnknownRecipient => match message.recipient() {
+                Recipient::One(asker) if self.inbox_is_usable(asker)? => Route::Inbox(asker.clone()),
+                Recipient::One(_) | Recipient::Many(_) | Recipient::All => return Ok(Verdict::Refuse(refused)),
+            },
+            Err(refused) => return Ok(Verdict::Refuse(refused)),
+            Ok(route) => route,
+        };
+        if let Err(refused) = self.admit(claimed, &route, now)? {
+            return Ok(Verdict::Refuse(refused));
+        }
+        Ok(Verdict::Go(Checked { route, hops, answers }))
+    }
+
+    /// A message during which the service died again and again is given up.
+    fn killed_too_often(&self, claimed: &Claimed) -> Option<Refused> {
+        let attempts = self.core.settings.retry.attempts;
+        (claimed.suspect && claimed.claim.name.attempt > attempts).then(|| {
+            Refused::new(Code::Internal, format!("the service ended {attempts} times while handling it"))
+                .with_hint("look at the handler; `postroom dead-letter retry` tries again")
+        })
+    }
+
+    /// The same sender and id before: a duplicate or a conflict.
+    fn seen_before(&self, claimed: &Claimed) -> Option<Verdict> {
+        let message = &claimed.message;
+        if claimed.claim.name.ticket.part.is_some() {
+            return None;
+        }
+        let seen: Seen = self.ids.seen(message.sender().as_str(), message.id().as_str())?;
+        if seen.ticket.uuid == claimed.claim.name.ticket.uuid {
+            return None;
+        }
+        // A dead letter that the user has tried again has a new ticket; its id was its own.
+        if claimed.known && seen.released {
+            return None;
+        }
+        if seen.digest == message.content_digest().to_string() {
+            return Some(Verdict::Duplicate(Some(seen.ticket)));
+        }
+        Some(Verdict::Refuse(
+            Refused::new(
+                Code::IdConflict,
+                format!(
+                    "{:?} has used the id {:?} for another message",
+                    message.sender().as_str(),
+                    message.id().as_str()
+                ),
+            )
+            .with_hint("give every message an id of its own, such as a UUID"),
+        ))
+    }
+
+    /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells.
+    fn hops(&self, message: &Message) -> u32 {
+        let Some(asked) = message.in_reply_to() else { return 0 };
+        if let Some(hops) = super::decide::hops_of_reply(asked.as_str()) {
+            return hops.saturating_add(1);
+        }
+        let Recipient::One(author) = message.recipient() else { return 0 };
+        self.ids.seen(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
+    }
+
+    fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
+        let message = &claimed.message;
+        let (Some(asker), Some(asked_id)) = (reply::asker(message), message.in_reply_to()) else {
+            return Ok(reply::Standing::Ordinary);
+        };
+        let asked = self.ids.seen(asker.as_str(), asked_id.as_str()).map(|seen| {
+            let answered = self.ids.answer_of(asker.as_str(), asked_id.as_str(), message.sender().as_str());
+            let again = answered.is_some_and(|ticket| ticket.uuid != claimed.claim.name.ticket.uuid)
+                || self.is_being_answered(asker, asked_id.as_str(), message.sender(), claimed);
+            let several = seen.recipients.len() > 1;
+            Asked { action: seen.action, recipients: seen.recipients, answered: again, several }
+        });
+        reply::standing(message, asked.as_ref())
+    }
+
+    /// Another answer of the same responder is decided already but not yet noted.
+    fn is_being_answered(&self, asker: &AgentId, id: &str, responder: &AgentId, claimed: &Claimed) -> bool {
+        self.unsettled.iter().chain(&self.unfinished).any(|decision| {
+            decision.record.claim.ticket != claimed.claim.name.ticket
+                && decision.record.answers.as_ref().is_some_and(|note| {
+                    (note.sender.as_str(), note.id.as_str(), note.responder.as_str())
+                        == (asker.as_str(), id, responder.as_str())
+                })
+        })
+    }
+
+    /// May it wait, in its recipient's inbox or for its handler?
+    fn admit(&mut self, claimed: &Claimed, route: &Route, now: Now) -> Result<Result<(), Refused>, BusError> {
+        let limits = &self.core.settings.limits;
+        let message = &claimed.message;
+        let disk = &self.core.disk;
+        if !self.inbox_is_usable(message.sender())? {
+            let text = format!("inbox/{} is not a folder, so no answer could be given", message.sender());
+            return Ok(Err(Refused::new(Code::NotPermitted, text)));
+        }
+        let (sender_messages, sender_bytes) = self.senders.of(message.sender());
+        let mut load = Load { sender_messages, sender_bytes, ..Load::default() };
+        if let Route::Inbox(agent) = route {
+            load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
+        }
+        load.bus_messages = self.waiting.len() + self.drop.parked_len() + self.inboxes.total();
+        // An answer will need an inbox for the sender.
+        if disk.stat(&layout::inbox(message.sender().as_str()))?.is_none() {
+            load.inboxes = Some(self.inboxes.folders(disk)?);
+        }
+        if claimed.known && claimed.claim.name.ticket.part.is_none() {
+            // It was admitted before.
+            return Ok(Ok(()));
+        }
+        Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
+    }
+
+    /// Nothing is there yet, or a real folder.
+    pub(super) fn inbox_is_usable(&self, agent: &AgentId) -> Result<bool, BusError> {
+        Ok(self.core.disk.stat(&layout::inbox(agent.as_str()))?.is_none_or(|stat| disk::is_folder(&stat)))
+    }
+
+    pub(super) fn who(&self, now: Now) -> Present<'_> {
+        Present { active: self, now }
+    }
+
+    /// The call in an older envelope, if this message is one and is not for an agent.
+    pub(super) fn envelope(&self, message: &Message) -> Result<Option<Envelope>, Refused> {
+        Envelope::parse(message).map_err(|refusal| Refused::from(&refusal))
+    }
+}
+
+/// Who is on the bus now.
+pub(super) struct Present<'a> {
+    active: &'a Active<'a>,
+    now: Now,
+}
+
+impl Who for Present<'_> {
+    fn is_reserved(&self, name: &AgentId) -> bool {
+        name.is_postroom() || self.active.lanes.host().package(name.as_str()).is_some()
+    }
+
+    fn standing(&self, name: &AgentId) -> Standing {
+        if name.is_postroom() {
+            return Standing::Service;
+        }
+        if self.active.lanes.host().package(name.as_str()).is_some() {
+            return Standing::Extension;
+        }
+        match self.active.core.disk.stat(&layout::inbox(name.as_str())) {
+            Ok(Some(stat)) if disk::is_folder(&stat) => Standing::Agent,
+            Ok(None) if self.active.registry.contains(name) => Standing::Agent,
+            // A link or a file in the place of an inbox, or an error: nothing can be delivered there.
+            Ok(_) | Err(_) => Standing::Unknown,
+        }
+    }
+
+    fn everybody(&self, sender: &AgentId, action: &Action) -> Vec<AgentId> {
+        let agents = self.active.registry.agents().iter();
+        let present =
+            agents.filter(|(agent, registration)| *agent != sender && !registration.is_away(self.now.wall_ms));
+        let mut all: Vec<AgentId> = present.map(|(agent, _)| agent.clone()).collect();
+        let declaring = self.active.lanes.host().packages().filter(|package| package.declares(action.as_str()));
+        all.extend(declaring.filter_map(|package| AgentId::parse(&package.name).ok()));
+        all
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![AgentId::POSTROOM.to_owned()];
+        names.extend(self.active.lanes.host().packages().map(|package| package.name.clone()));
+        names.extend(self.active.registry.agents().keys().map(ToString::to_string));
+        // Without the folder's names the hint is only poorer.
+        let _ = self.active.core.disk.for_each(layout::INBOX.as_ref(), |name, _| {
+            names.extend(name.to_str().map(str::to_owned));
+        });
+        names
+    }
+}

@@ -1,0 +1,31 @@
+//! A claimed message as the service works with it.
+
+use crate::bus::claim::Claim;
+use crate::bus::record::EarlierAttempt;
+use crate::message::{AgentId, Message, MessageId};
+
+/// A message in the room that passed the parser and is not yet decided.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub claim: Claim,
+    pub message: Message,
+    /// Unix milliseconds of this claim.
+    pub accepted_at: u64,
+    /// The one recipient, if this is one delivery of several.
+    pub part: Option<AgentId>,
+    /// Its handling had begun when a service died: it runs alone.
+    pub suspect: bool,
+    /// It comes from the room or from `deferred/`, not from the drop: its id is its own already.
+    pub known: bool,
+    pub earlier: Vec<EarlierAttempt>,
+}
+
+impl Claimed {
+    /// What tells it from every other message.
+    pub fn key(&self) -> Key {
+        (self.message.sender().clone(), self.message.id().clone())
+    }
+}
+
+/// Sender and id.
+pub type Key = (AgentId, MessageId);

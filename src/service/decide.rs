@@ -1,0 +1,558 @@
+//! Outcomes become decisions: what is published, where the message goes, what is remembered of it. Nothing here touches the disk
+//! but to look which names are free.
+
+use serde::Serialize;
+
+use super::active::Active;
+use super::check::Answers;
+use super::claimed::{Claimed, Key};
+use super::clock::Now;
+use super::waiting::Due;
+use crate::bus::claim::Claim;
+use crate::bus::layout::{self, ClaimName, Ticket};
+use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target};
+use crate::bus::{BusError, publish};
+use crate::control::{Change, Registration};
+use crate::message::{
+    Action, AgentId, Code, Delivery, Envelope, Failure, Field, JsonText, Message, MessageId, Refusal, Rendered, Reply,
+    ReplyBody, ReplyError, Salvage, Trust,
+};
+use crate::policy::limits::ERROR_REPLY_BOUND;
+use crate::policy::{Refused, retry};
+
+/// One message whose fate is decided in memory: the next step is to make that durable.
+#[derive(Debug)]
+pub struct Decision {
+    pub record: Record,
+    /// The message, if it was one: its text is what effects refer to.
+    pub message: Option<Message>,
+    /// Sender and id, if this message holds them.
+    pub key: Option<Key>,
+    /// The deliveries it was split into.
+    pub parts: Vec<ClaimName>,
+    /// It was deferred: when it is due.
+    pub due: Option<Due>,
+    pub bytes: u64,
+}
+
+/// Who handled a message, and how long that took.
+#[derive(Clone, Debug)]
+pub struct Handler {
+    pub name: AgentId,
+    /// As the journal names it: for an extension with version and hash.
+    pub described: String,
+    pub took_us: u64,
+}
+
+/// The content of a `.why.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Why<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    at: u64,
+    attempts: u32,
+    dropped_as: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
+}
+
+/// The id of one of our own replies says how deep in a chain it is, so an answer to it can be counted without remembering it.
+fn reply_id(hops: u32, ticket: Ticket) -> MessageId {
+    MessageId::parse(&format!("r{hops}.{ticket}")).expect("a letter, digits, a point and a ticket are a valid id")
+}
+
+/// The hops that [`reply_id`] wrote into an id.
+pub fn hops_of_reply(id: &str) -> Option<u32> {
+    let (hops, ticket) = id.strip_prefix('r')?.split_once('.')?;
+    Ticket::parse(ticket)?;
+    hops.parse().ok()
+}
+
+fn effect(to: Target, rendered: &Rendered) -> Effect {
+    let [head, _, tail] = rendered.segments();
+    let shared = rendered.shared_range();
+    let mut body = vec![Piece::Bytes(head.to_vec())];
+    if !shared.is_empty() {
+        body.push(Piece::OfMessage { start: shared.start, len: shared.len() });
+    }
+    if !tail.is_empty() {
+        body.push(Piece::Bytes(tail.to_vec()));
+    }
+    Effect { to, body }
+}
+
+impl Active<'_> {
+    fn story(&self, claimed: &Claimed, outcome: &str, now: Now) -> Story {
+        let message = &claimed.message;
+        Story {
+            outcome: outcome.to_owned(),
+            id: Some(message.id().to_string()),
+            sender: Some(message.sender().to_string()),
+            recipient: Some(claimed.part.as_ref().map_or_else(|| message.recipient().to_string(), ToString::to_string)),
+            action: Some(message.action().to_string()),
+            in_reply_to: message.in_reply_to().map(ToString::to_string),
+            accepted_at: claimed.accepted_at,
+            at: now.wall_ms,
+            earlier: claimed.earlier.clone(),
+            ..Story::default()
+        }
+    }
+
+    fn decision(
+        &self,
+        claimed: Claimed,
+        finish: Finish,
+        effects: Vec<Effect>,
+        id: Option<IdNote>,
+        story: Story,
+    ) -> Decision {
+        Decision {
+            record: Record {
+                term: self.room.term,
+                place: self.room.place.clone(),
+                finish,
+                effects,
+                id,
+                answers: None,
+                story,
+                claim: claimed.claim.name.clone(),
+            },
+            key: claimed.claim.name.ticket.part.is_none().then(|| claimed.key()),
+            bytes: claimed.claim.state.bytes,
+            message: Some(claimed.message),
+            parts: Vec::new(),
+            due: None,
+        }
+    }
+
+    fn archive(&self, claim: &ClaimName, id: Option<&str>) -> Finish {
+        let (day, hour) = (self.calendar.day.clone(), self.calendar.hour.clone());
+        Finish::Archive { day, hour, name: claim.archived(id) }
+    }
+
+    /// What is remembered of a message that passed the checks. Of one delivery of several: nothing of its own.
+    fn id_note(claimed: &Claimed, state: IdState, hops: u32, recipients: Vec<String>) -> Option<IdNote> {
+        let message = &claimed.message;
+        claimed.claim.name.ticket.part.is_none().then(|| IdNote {
+            state,
+            sender: message.sender().to_string(),
+            id: message.id().to_string(),
+            digest: message.content_digest().to_string(),
+            recipients,
+            action: message.action().to_string(),
+            hops,
+        })
+    }
+
+    fn delivery(claimed: &Claimed, hops: u32) -> Delivery {
+        Delivery {
+            accepted_at: claimed.accepted_at,
+            attempt: claimed.claim.name.attempt,
+            trust: Trust::Unsigned,
+            hops,
+            traceparent: None,
+        }
+    }
+
+    /// A free name in an inbox. Names that this batch has chosen already count as taken.
+    fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
+        let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
+        publish::choose_number(&self.core.disk, &mut self.folders, target, &mut self.chosen)
+    }
+
+    /// An answer of the handler `by`, as a file in the sender's inbox.
+    fn reply_effect(
+        &mut self,
+        claimed: &Claimed,
+        by: &AgentId,
+        hops: u32,
+        body: ReplyBody<'_>,
+        envelope: Option<&Envelope>,
+        now: Now,
+    ) -> Result<Effect, BusError> {
+        let message = &claimed.message;
+        let response = Action::parse(Envelope::RESPONSE).expect("a constant that is a valid action");
+        let reply = Reply {
+            id: reply_id(hops + 1, claimed.claim.name.ticket),
+            responder: by,
+            action: if envelope.is_some() { &response } else { message.action() },
+            now_ms: now.wall_ms,
+            body,
+            delivery: &Self::delivery(claimed, hops + 1),
+        };
+        let rendered = match envelope {
+            Some(envelope) => reply.to_envelope(message, envelope),
+            None => reply.to(message),
+        };
+        let responder = claimed.part.as_ref().map(AgentId::as_str);
+        let stem = layout::reply_stem(message.id().as_str(), responder);
+        let target = self.inbox_target(message.sender(), stem)?;
+        Ok(effect(target, &rendered))
+    }
+
+    /// A handler has answered.
+    pub(super) fn replied(
+        &mut self,
+        claimed: Claimed,
+        handler: &Handler,
+        hops: u32,
+        body: ReplyBody<'_>,
+        envelope: Option<&Envelope>,
+        now: Now,
+    ) -> Result<Decision, BusError> {
+        let effect = self.reply_effect(&claimed, &handler.name, hops, body, envelope, now)?;
+        let mut story = self.story(&claimed, "replied", now);
+        story.by = Some(handler.described.clone());
+        story.took_us = Some(handler.took_us);
+        let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
+        let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
+        Ok(self.decision(claimed, finish, vec![effect], note, story))
+    }
+
+    /// It is put into an agent's inbox: as a message, or as the answer to one.
+    pub(super) fn delivered(
+        &mut self,
+        claimed: Claimed,
+        agent: &AgentId,
+        hops: u32,
+        answers: Option<Answers>,
+        now: Now,
+    ) -> Result<Decision, BusError> {
+        let message = &claimed.message;
+        let rendered = message.render_delivered(&Self::delivery(&claimed, hops));
+        let (stem, answer_note) = match (answers, message.in_reply_to()) {
+            (Some(Answers { several }), Some(asked)) => {
+                let responder = several.then(|| message.sender().as_str());
+                let note = AnswerNote {
+                    sender: agent.to_string(),
+                    id: asked.to_string(),
+                    responder: message.sender().to_string(),
+                };
+                (layout::reply_stem(asked.as_str(), responder), Some(note))
+            }
+            (Some(_), None) | (None, _) => (message.id().to_string(), None),
+        };
+        let target = self.inbox_target(agent, stem)?;
+        let mut story = self.story(&claimed, "delivered", now);
+        story.by = Some(agent.to_string());
+        let note = Self::id_note(&claimed, IdState::Used, hops, vec![agent.to_string()]);
+        let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
+        let mut decision = self.decision(claimed, finish, vec![effect(target, &rendered)], note, story);
+        decision.record.answers = answer_note;
+        Ok(decision)
+    }
+
+    /// The same was there before: archived as such, and nothing is published.
+    pub(super) fn duplicate(&mut self, claimed: Claimed, of: Option<Ticket>, now: Now) -> Decision {
+        let mut story = self.story(&claimed, "duplicate", now);
+        story.message = Some(match of {
+            Some(ticket) => format!("the same message as {ticket}"),
+            None => "this recipient has answered already".to_owned(),
+        });
+        let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
+        self.decision(claimed, finish, Vec::new(), None, story)
+    }
+
+    /// Each recipient gets a delivery of its own, which is a message in the room from the commit on.
+    pub(super) fn split(&mut self, claimed: Claimed, recipients: &[AgentId], hops: u32, now: Now) -> Decision {
+        let message = &claimed.message;
+        let text = message.text().as_bytes();
+        let body = if message.states(Field::Id) && message.states(Field::Timestamp) {
+            vec![Piece::OfMessage { start: 0, len: text.len() }]
+        } else {
+            // Copies have other inodes: what was given to the original from its file is written down.
+            part_text(message)
+        };
+        let parts: Vec<ClaimName> =
+            (1..).zip(recipients).map(|(part, agent)| claimed.claim.name.part(part, agent.as_str())).collect();
+        let effects =
+            parts.iter().map(|name| Effect { to: Target::Room { name: name.to_string() }, body: body.clone() });
+        let effects = effects.collect();
+        let story = self.story(&claimed, "split", now);
+        // The star says that the answers are told apart by name, however many there are.
+        let mut to: Vec<String> = vec!["*".to_owned()];
+        to.extend(recipients.iter().map(ToString::to_string));
+        let note = Self::id_note(&claimed, IdState::Used, hops, to);
+        let finish = self.archive(&claimed.claim.name, Some(message.id().as_str()));
+        let mut decision = self.decision(claimed, finish, effects, note, story);
+        decision.parts = parts;
+        decision
+    }
+
+    /// It waits in `deferred/`, as the same attempt.
+    pub(super) fn wait(&mut self, claimed: Claimed, due: Due, why: &str, now: Now) -> Decision {
+        let due_ms = match due {
+            Due::Date(ms) => ms,
+            Due::At(instant) => now.wall_ms + instant.saturating_duration_since(now.mono).as_millis() as u64,
+        };
+        let mut story = self.story(&claimed, "deferred", now);
+        story.message = Some(why.to_owned());
+        let recipients = vec![claimed.message.recipient().to_string()];
+        let note = Self::id_note(&claimed, IdState::Used, 0, recipients);
+        let finish = Finish::Deferred { name: claimed.claim.name.waiting(due_ms) };
+        let mut decision = self.decision(claimed, finish, Vec::new(), note, story);
+        decision.due = Some(due);
+        decision
+    }
+
+    /// A handler has failed: another attempt later, or a dead letter.
+    pub(super) fn failed(
+        &mut self,
+        claimed: Claimed,
+        handler: &Handler,
+        hops: u32,
+        failure: Failure,
+        envelope: Option<&Envelope>,
+        now: Now,
+    ) -> Result<Decision, BusError> {
+        let settings = &self.core.settings.retry;
+        let attempt = claimed.claim.name.attempt;
+        let refused = Refused::new(failure.code, failure.message);
+        let again = failure.retry == crate::message::Retry::Later && attempt < settings.attempts;
+        if !again {
+            return self.dead(claimed, refused, failure.details.as_ref(), Some((handler, envelope)), hops, now);
+        }
+        let wait = retry::backoff_ms(settings, attempt, uuid::Uuid::now_v7().as_u128() as u64);
+        let mut story = self.story(&claimed, "deferred", now);
+        (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
+        (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message.clone()));
+        let mut earlier = claimed.earlier.clone();
+        let code = refused.code.to_string();
+        earlier.push(EarlierAttempt { attempt, at: now.wall_ms, code, message: refused.message });
+        let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
+        let finish = Finish::Deferred { name: claimed.claim.name.next_attempt().waiting(now.wall_ms + wait) };
+        let mut decision = self.decision(claimed, finish, Vec::new(), note, story);
+        decision.record.story.earlier = earlier;
+        decision.due = Some(Due::At(now.mono + std::time::Duration::from_millis(wait)));
+        Ok(decision)
+    }
+
+    /// It is given up: the reason beside it, and an error reply to its sender.
+    pub(super) fn dead(
+        &mut self,
+        claimed: Claimed,
+        refused: Refused,
+        details: Option<&JsonText>,
+        by: Option<(&Handler, Option<&Envelope>)>,
+        hops: u32,
+        now: Now,
+    ) -> Result<Decision, BusError> {
+        let message = claimed.message.clone();
+        let recipient = claimed.part.as_ref().map_or_else(|| message.recipient().to_string(), ToString::to_string);
+        let about = About {
+            id: Some(message.id().as_str()),
+            sender: Some(message.sender().as_str()),
+            recipient: Some(recipient),
+            action: Some(message.action().as_str()),
+        };
+        let (finish, why) = dead_files(&claimed.claim, &refused, about, now);
+        let mut effects = vec![why];
+        // A failure cannot answer a failure, and a name that is not the sender's own gets nothing.
+        let may_answer = message.in_reply_to().is_none() && !self.is_reserved(message.sender());
+        if may_answer && self.takes_error_replies(message.sender(), now)? {
+            let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
+            let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
+            let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
+            effects.push(self.reply_effect(&claimed, name, hops, body, envelope, now)?);
+        }
+        let mut story = self.story(&claimed, "dead", now);
+        (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message));
+        if let Some((handler, _)) = by {
+            (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
+        }
+        let note = uses_id(refused.code)
+            .then(|| Self::id_note(&claimed, IdState::Released, hops, vec![message.recipient().to_string()]))
+            .flatten();
+        Ok(self.decision(claimed, finish, effects, note, story))
+    }
+
+    /// It is not even a message: aside with it, and a word to whoever can be read as its sender and is known.
+    pub(super) fn unfit(&mut self, claim: Claim, refusal: &Refusal, now: Now) -> Result<Decision, BusError> {
+        let refused = Refused::from(refusal);
+        let salvage: &Salvage = &refusal.envelope;
+        let about = About {
+            id: salvage.id.as_ref().map(MessageId::as_str),
+            sender: salvage.sender.as_ref().map(AgentId::as_str),
+            recipient: salvage.recipient.clone(),
+            action: salvage.action.as_deref(),
+        };
+        let (finish, why) = dead_files(&claim, &refused, about, now);
+        let mut effects = vec![why];
+        effects.extend(self.reply_to_unfit(&claim, salvage, &refused, now)?);
+        let story = Story {
+            outcome: "dead".into(),
+            id: salvage.id.as_ref().map(ToString::to_string),
+            sender: salvage.sender.as_ref().map(ToString::to_string),
+            recipient: salvage.recipient.clone(),
+            action: salvage.action.clone(),
+            accepted_at: claim.name.ticket.accepted_ms(),
+            at: now.wall_ms,
+            code: Some(refused.code.to_string()),
+            message: Some(refused.message),
+            ..Story::default()
+        };
+        let record = Record {
+            term: self.room.term,
+            place: self.room.place.clone(),
+            claim: claim.name,
+            finish,
+            effects,
+            id: None,
+            answers: None,
+            story,
+        };
+        Ok(Decision { record, message: None, key: None, parts: Vec::new(), due: None, bytes: claim.state.bytes })
+    }
+
+    fn reply_to_unfit(
+        &mut self,
+        claim: &Claim,
+        salvage: &Salvage,
+        refused: &Refused,
+        now: Now,
+    ) -> Result<Option<Effect>, BusError> {
+        let (Some(sender), Some(id)) = (&salvage.sender, &salvage.id) else { return Ok(None) };
+        let known = self.registry.contains(sender) || self.core.disk.stat(&layout::inbox(sender.as_str()))?.is_some();
+        if salvage.is_answer || !known || self.is_reserved(sender) || !self.takes_error_replies(sender, now)? {
+            return Ok(None);
+        }
+        let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
+        let unknown = Action::parse("unknown").expect("a constant that is a valid action");
+        let action = salvage.action.as_deref().and_then(|action| Action::parse(action).ok()).unwrap_or(unknown);
+        let error = ReplyError { code: refused.code, message: &refused.message, details: None };
+        let reply = Reply {
+            id: reply_id(1, claim.name.ticket),
+            responder: &service,
+            action: &action,
+            now_ms: now.wall_ms,
+            body: ReplyBody::Error(error),
+            delivery: &Delivery {
+                accepted_at: claim.name.ticket.accepted_ms(),
+                attempt: claim.name.attempt,
+                trust: Trust::Unsigned,
+                hops: 1,
+                traceparent: None,
+            },
+        };
+        let Some(rendered) = reply.to_refused(salvage, error) else { return Ok(None) };
+        let target = self.inbox_target(sender, layout::reply_stem(id.as_str(), None))?;
+        Ok(Some(effect(target, &rendered)))
+    }
+
+    /// Is there a place for an error reply, and does anybody read there?
+    fn takes_error_replies(&mut self, sender: &AgentId, now: Now) -> Result<bool, BusError> {
+        let limits = &self.core.settings.limits;
+        if !self.inbox_is_usable(sender)? {
+            return Ok(false);
+        }
+        let is_new = self.core.disk.stat(&layout::inbox(sender.as_str()))?.is_none();
+        if is_new && limits.agents != 0 && self.inboxes.folders(&self.core.disk)? >= limits.agents {
+            return Ok(false);
+        }
+        let counted = self.inboxes.count(&self.core.disk, sender, ERROR_REPLY_BOUND, now)?;
+        Ok(counted < ERROR_REPLY_BOUND)
+    }
+
+    fn is_reserved(&self, name: &AgentId) -> bool {
+        name.is_postroom() || self.lanes.host().package(name.as_str()).is_some()
+    }
+
+    /// What a control command would change, as effects.
+    pub(super) fn change_effect(change: &Change) -> Effect {
+        match change {
+            Change::Register(agent, registration) => {
+                let mut text = serde_json::to_vec_pretty(registration).expect("our own types are always JSON");
+                text.push(b'\n');
+                Effect::whole(Target::Agent { agent: agent.to_string() }, text)
+            }
+            Change::Unregister(agent) => Effect::whole(Target::AgentGone { agent: agent.to_string() }, Vec::new()),
+        }
+    }
+}
+
+impl Decision {
+    /// Writes down that the sender is alive, unless the message itself changes its registration.
+    pub(super) fn note_alive(&mut self, alive: Option<Registration>) {
+        let Some(registration) = alive else { return };
+        let changes = |to: &Target| matches!(to, Target::Agent { .. } | Target::AgentGone { .. });
+        let agent = AgentId::parse(&registration.agent);
+        if let (Ok(agent), false) = (agent, self.record.effects.iter().any(|effect| changes(&effect.to))) {
+            self.record.effects.push(Active::change_effect(&Change::Register(agent, registration)));
+        }
+    }
+}
+
+struct About<'a> {
+    id: Option<&'a str>,
+    sender: Option<&'a str>,
+    recipient: Option<String>,
+    action: Option<&'a str>,
+}
+
+fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, now: Now) -> (Finish, Effect) {
+    let (name, why_name) = claim.name.dead();
+    let why = Why {
+        code: refused.code.as_str(),
+        message: &refused.message,
+        hint: refused.hint.as_deref(),
+        at: now.wall_ms,
+        attempts: claim.name.attempt,
+        dropped_as: &claim.dropped_as,
+        id: about.id,
+        sender: about.sender,
+        recipient: about.recipient,
+        action: about.action,
+    };
+    let mut text = serde_json::to_vec_pretty(&why).expect("our own types are always JSON");
+    text.push(b'\n');
+    (Finish::DeadLetter { name }, Effect::whole(Target::Why { name: why_name }, text))
+}
+
+/// Does a message that ends for this reason hold its id until the next checkpoint? Not where the id is another message's, or
+/// nobody's.
+fn uses_id(code: Code) -> bool {
+    match code {
+        Code::UnknownRecipient
+        | Code::Denied
+        | Code::Expired
+        | Code::HandlerFailed
+        | Code::Timeout
+        | Code::ResourceLimit
+        | Code::Loop
+        | Code::RateLimited
+        | Code::Internal => true,
+        // A control command refuses what it was sent with this code; the parser's refusals never come here.
+        Code::InvalidMessage => true,
+        Code::MalformedJson
+        | Code::TooLarge
+        | Code::NotARegularFile
+        | Code::IdConflict
+        | Code::Unsigned
+        | Code::BadSignature
+        | Code::StaleTimestamp
+        | Code::NotPermitted => false,
+    }
+}
+
+/// The message's text with the id and timestamp that it was given.
+fn part_text(message: &Message) -> Vec<Piece> {
+    let text = message.text().as_bytes();
+    let open = text.iter().position(|byte| *byte == b'{').unwrap_or(0);
+    let mut head = String::from("{");
+    if !message.states(Field::Id) {
+        head.push_str(&format!("\"id\":\"{}\",", message.id()));
+    }
+    if !message.states(Field::Timestamp) {
+        head.push_str(&format!("\"timestamp\":{},", message.timestamp()));
+    }
+    vec![Piece::Bytes(head.into_bytes()), Piece::OfMessage { start: open + 1, len: text.len() - open - 1 }]
+}

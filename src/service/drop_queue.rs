@@ -1,0 +1,185 @@
+//! The names in the drop that are to be looked at, and those that have to wait there, each for its reason.
+//!
+//! Nothing here is state: all of it can be found again by listing the folder.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, Instant};
+
+use super::claimed::Key;
+use super::clock::Now;
+use crate::bus::claim::{self, FileState};
+use crate::bus::{BusError, Disk};
+use crate::message::AgentId;
+
+/// Up to this many names are taken at a time; as many are put in order when they are read, so a short list needs no sorting.
+pub const BATCH: usize = 256;
+
+/// A file that cannot be taken yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    state: FileState,
+    /// When it was first seen in this state.
+    since: Instant,
+}
+
+/// The place of a message in the queue of its lane.
+type Order = (u8, i128, OsString);
+
+/// A message that stays in the drop because its extension's lane is full.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    pub sender: AgentId,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct DropQueue {
+    queue: VecDeque<OsString>,
+    pending: HashMap<OsString, Pending>,
+    parked: HashMap<AgentId, BTreeMap<Order, Parked>>,
+    parked_names: HashSet<OsString>,
+    /// The same sender and id are being worked on: these wait for the end of that.
+    blocked: HashMap<Key, Vec<OsString>>,
+    blocked_names: HashSet<OsString>,
+    /// Their ids are free after the next checkpoint.
+    for_checkpoint: Vec<OsString>,
+}
+
+impl DropQueue {
+    /// Lists the drop. What waits for a reason keeps waiting.
+    pub fn scan(&mut self, disk: &Disk) -> Result<(), BusError> {
+        let mut names: Vec<OsString> = Vec::new();
+        claim::for_each_drop(disk, |name| {
+            if !self.pending.contains_key(name)
+                && !self.parked_names.contains(name)
+                && !self.blocked_names.contains(name)
+            {
+                names.push(name.to_owned());
+            }
+        })?;
+        if names.len() > BATCH {
+            names = by_change_time(disk, names)?;
+        } else {
+            names.sort_unstable();
+        }
+        self.queue = names.into();
+        self.for_checkpoint.clear();
+        Ok(())
+    }
+
+    /// An event named this file.
+    pub fn push(&mut self, name: OsString) {
+        if !self.parked_names.contains(&name) && !self.blocked_names.contains(&name) {
+            self.queue.push_back(name);
+        }
+    }
+
+    pub fn pop(&mut self) -> Option<OsString> {
+        self.queue.pop_front()
+    }
+
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Notes that a file is not ready. `true`: it has now been as it is for the whole of `grace`.
+    pub fn not_ready(&mut self, name: &OsStr, state: FileState, grace: Duration, now: Now) -> bool {
+        let pending = self.pending.entry(name.to_owned()).or_insert(Pending { state, since: now.mono });
+        let same = (pending.state.inode, pending.state.bytes, pending.state.modified_ns, pending.state.links)
+            == (state.inode, state.bytes, state.modified_ns, state.links);
+        if !same {
+            *pending = Pending { state, since: now.mono };
+        }
+        now.mono.saturating_duration_since(pending.since) >= grace
+    }
+
+    /// Somebody writes to it: the grace time begins when that ends.
+    pub fn being_written(&mut self, name: &OsStr, state: FileState, now: Now) {
+        self.pending.insert(name.to_owned(), Pending { state, since: now.mono });
+    }
+
+    /// The file was taken, or is gone.
+    pub fn settled(&mut self, name: &OsStr) {
+        self.pending.remove(name);
+    }
+
+    /// Has every pending file looked at again.
+    pub fn look_again(&mut self) {
+        self.queue.extend(self.pending.keys().cloned());
+    }
+
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// How long until a pending file has been still for the whole grace time.
+    pub fn next_look(&self, grace: Duration, now: Now) -> Option<Duration> {
+        let due = self.pending.values().map(|pending| (pending.since + grace).saturating_duration_since(now.mono));
+        due.min()
+    }
+
+    /// Leaves a message in the drop until its extension's lane has room.
+    pub fn park(&mut self, extension: &AgentId, order: Order, parked: Parked) {
+        self.parked_names.insert(order.2.clone());
+        self.parked.entry(extension.clone()).or_default().insert(order, parked);
+    }
+
+    /// Are messages for this extension waiting in the drop already? Then a new one goes behind them.
+    pub fn has_parked(&self, extension: &AgentId) -> bool {
+        self.parked.get(extension).is_some_and(|lane| !lane.is_empty())
+    }
+
+    /// Takes the first parked message of a lane that has room.
+    pub fn pop_parked(&mut self, mut has_room: impl FnMut(&AgentId) -> bool) -> Option<(OsString, Parked)> {
+        let (_, lane) = self.parked.iter_mut().find(|(extension, lane)| !lane.is_empty() && has_room(extension))?;
+        let ((_, _, name), parked) = lane.pop_first()?;
+        self.parked_names.remove(&name);
+        Some((name, parked))
+    }
+
+    pub fn parked_len(&self) -> u64 {
+        self.parked_names.len() as u64
+    }
+
+    /// Leaves a message in the drop while another with its sender and id is being worked on.
+    pub fn block(&mut self, key: Key, name: OsString) {
+        self.blocked_names.insert(name.clone());
+        self.blocked.entry(key).or_default().push(name);
+    }
+
+    /// The message with this key is done: who waited for it can go on.
+    pub fn unblock(&mut self, key: &Key) {
+        for name in self.blocked.remove(key).unwrap_or_default() {
+            self.blocked_names.remove(&name);
+            self.queue.push_back(name);
+        }
+    }
+
+    pub fn wait_for_checkpoint(&mut self, name: OsString) {
+        self.for_checkpoint.push(name);
+    }
+
+    pub fn needs_checkpoint(&self) -> bool {
+        !self.for_checkpoint.is_empty()
+    }
+
+    pub fn after_checkpoint(&mut self) {
+        self.queue.extend(self.for_checkpoint.drain(..));
+    }
+}
+
+fn by_change_time(disk: &Disk, names: Vec<OsString>) -> Result<Vec<OsString>, BusError> {
+    let mut dated = Vec::with_capacity(names.len());
+    for name in names {
+        // Gone meanwhile: not there to be ordered.
+        let Some(stat) = disk.stat(name.as_ref())? else { continue };
+        dated.push((i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec), name));
+    }
+    dated.sort_unstable();
+    Ok(dated.into_iter().map(|(_, name)| name).collect())
+}

@@ -1,0 +1,328 @@
+//! What is there to be done next: from the room, from `deferred/`, from the drop, in the order it is to be done.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::active::{Active, Ready};
+use super::claimed::{Claimed, Key};
+use super::clock::Now;
+use super::drop_queue::{BATCH, Parked};
+use super::waiting::Waiter;
+use crate::bus::claim::{self, Claim, FileState, Found, Opened};
+use crate::bus::layout::{ClaimName, WaitingName};
+use crate::bus::{BusError, layout};
+use crate::message::{AgentId, Code, Given, Message, Recipient, Refusal};
+use crate::policy::Refused;
+
+/// A batch is closed when the messages in it have this many bytes together.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// Something to be claimed, or claimed already.
+#[derive(Debug)]
+pub enum Candidate {
+    /// A message in the drop, read and parsed.
+    Dropped { opened: Opened, message: Message },
+    /// Something in the drop that is refused before it is even a message.
+    Unfit { name: OsString, state: FileState, refusal: Box<Refusal> },
+    /// A message that lies in the room.
+    InRoom(Box<Claimed>),
+    /// The same, but it cannot be a message.
+    UnfitInRoom { claim: Claim, refusal: Box<Refusal> },
+}
+
+/// Where a name in the drop was waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queue,
+    /// For room in its extension's lane; it is its turn now.
+    Parked,
+}
+
+impl Candidate {
+    /// Higher priority first; what was accepted before comes before what is only dropped; then the order of the change times,
+    /// then of the names.
+    fn order(&self) -> (u8, u8, u128, i128, Vec<u8>) {
+        use std::os::unix::ffi::OsStrExt;
+        match self {
+            Candidate::Dropped { opened, message } => {
+                let name = opened.name.as_bytes().to_vec();
+                (9 - message.priority().min(9), 1, 0, opened.state.changed_ns, name)
+            }
+            Candidate::Unfit { name, state, .. } => (5, 1, 0, state.changed_ns, name.as_bytes().to_vec()),
+            Candidate::InRoom(claimed) => {
+                let ticket = claimed.claim.name.ticket;
+                let part = i128::from(ticket.part.unwrap_or(0));
+                (9 - claimed.message.priority().min(9), 0, ticket.uuid.as_u128(), part, Vec::new())
+            }
+            Candidate::UnfitInRoom { claim, .. } => (5, 0, claim.name.ticket.uuid.as_u128(), 0, Vec::new()),
+        }
+    }
+}
+
+impl Active<'_> {
+    /// At most [`BATCH`] candidates, in order.
+    pub(super) fn gather(&mut self, now: Now) -> Result<Vec<Candidate>, BusError> {
+        if self.relist {
+            self.list_own_room()?;
+        }
+        if let Some(candidates) = self.gather_suspect()? {
+            return Ok(candidates);
+        }
+        let mut candidates = Vec::new();
+        let mut bytes = 0;
+        while candidates.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(ready) = self.next_in_room(now)? else { break };
+            candidates.extend(self.read_in_room(ready)?);
+        }
+        while candidates.len() < BATCH && bytes < BATCH_BYTES {
+            let Some((name, from)) = self.next_in_drop() else { break };
+            if let Some(candidate) = self.look_at(name, from, now)? {
+                if let Candidate::Dropped { opened, .. } = &candidate {
+                    bytes += opened.state.bytes;
+                }
+                candidates.push(candidate);
+            }
+        }
+        candidates.sort_by_cached_key(Candidate::order);
+        Ok(candidates)
+    }
+
+    /// A message that may have killed a service runs alone: `Some` while there is one (empty: wait until all else is done).
+    fn gather_suspect(&mut self) -> Result<Option<Vec<Candidate>>, BusError> {
+        if self.alone.is_some() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(index) = self.ready.iter().position(|ready| ready.suspect) else { return Ok(None) };
+        if !self.lanes.is_idle() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(ready) = self.ready.remove(index) else { return Ok(None) };
+        self.alone = Some(ready.name.clone());
+        let candidates: Vec<Candidate> = self.read_in_room(ready)?.into_iter().collect();
+        if candidates.is_empty() {
+            self.alone = None;
+        }
+        Ok(Some(candidates))
+    }
+
+    fn next_in_room(&mut self, now: Now) -> Result<Option<Ready>, BusError> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Ok(Some(ready));
+        }
+        while let Some(waiter) = self.waiting.pop_due(now) {
+            let Waiter { file, sender, bytes, earlier } = waiter;
+            let resumed = claim::resume(self.disk(), &self.room, layout::DEFERRED, &file);
+            if let Err(BusError::Disk(_)) = &resumed {
+                // It stays where it is and is due again at once.
+                if let Some(name) = WaitingName::parse(&file) {
+                    let again = Waiter { file, sender, bytes, earlier };
+                    self.waiting.add(name.claim.ticket, super::waiting::Due::At(now.mono), again);
+                }
+                return Err(resumed.err().unwrap_or(BusError::RoomGone));
+            }
+            if let Some(sender) = &sender {
+                self.senders.remove(sender, bytes);
+            }
+            if let Some(name) = resumed? {
+                return Ok(Some(Ready { name, suspect: false, earlier }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_in_drop(&mut self) -> Option<(OsString, Place)> {
+        let (lanes, settings) = (&self.lanes, &self.core.settings);
+        if let Some((name, Parked { sender, bytes })) = self.drop.pop_parked(|ext| lanes.has_room(ext, settings)) {
+            self.senders.remove(&sender, bytes);
+            return Some((name, Place::Parked));
+        }
+        self.drop.pop().map(|name| (name, Place::Queue))
+    }
+
+    /// Reads a claim in the room. `None`: somebody still writes to it; it is looked at again.
+    pub(super) fn read_in_room(&mut self, ready: Ready) -> Result<Option<Candidate>, BusError> {
+        let max = self.core.settings.bus.max_message_bytes;
+        let read = match claim::read(self.disk(), &self.room, ready.name.clone(), max) {
+            Ok(read) => read,
+            Err(error) => {
+                if matches!(&error, BusError::Disk(disk) if disk.is_not_found()) {
+                    // Somebody took it out of the private room by hand; there is nothing left to decide.
+                    return Ok(None);
+                }
+                self.ready.push_front(ready);
+                return Err(error);
+            }
+        };
+        let unfit = |state, code, message: &str| {
+            let dropped_as = format!("{}.json", ready.name.stem);
+            let claim = Claim { name: ready.name.clone(), dropped_as, state };
+            Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal(code, message)) })
+        };
+        Ok(match read {
+            claim::Read::Message(claim, bytes) => match Message::parse(bytes, given(&claim.state)) {
+                Ok(message) => Some(Candidate::InRoom(Box::new(Claimed {
+                    part: ready.name.recipient.as_deref().and_then(|name| AgentId::parse(name).ok()),
+                    accepted_at: ready.name.ticket.accepted_ms(),
+                    claim,
+                    message,
+                    suspect: ready.suspect,
+                    known: true,
+                    earlier: ready.earlier,
+                }))),
+                Err(refusal) => Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) }),
+            },
+            claim::Read::BeingWritten => {
+                self.ready.push_back(ready);
+                None
+            }
+            claim::Read::TooLarge(state) => unfit(state, Code::TooLarge, TOO_LARGE),
+            claim::Read::NotAFile(state) => unfit(state, Code::NotARegularFile, NOT_A_FILE),
+        })
+    }
+
+    /// Looks at a file in the drop: a candidate, or a reason to leave it there.
+    fn look_at(&mut self, name: OsString, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
+        let max = self.core.settings.bus.max_message_bytes;
+        let found = match claim::open(self.disk(), &name, max) {
+            Ok(found) => found,
+            Err(error) => {
+                self.drop.push(name);
+                return Err(error.into());
+            }
+        };
+        match found {
+            Found::Gone | Found::Folder => self.drop.settled(&name),
+            Found::NotAFile(state) => return Ok(Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE))),
+            Found::BeingWritten(state) => self.drop.being_written(&name, state, now),
+            Found::TooLarge(state, _) => return Ok(self.unfit_after_grace(name, state, TOO_LARGE_REFUSAL, now)),
+            Found::File(opened) if claim::has_other_links(&opened.state) => {
+                let state = opened.state;
+                return Ok(self.unfit_after_grace(name, state, || refusal(Code::NotARegularFile, HARD_LINK), now));
+            }
+            Found::File(opened) => return Ok(self.parse(opened, from, now)),
+        }
+        Ok(None)
+    }
+
+    fn parse(&mut self, mut opened: Opened, from: Place, now: Now) -> Option<Candidate> {
+        let bytes = std::mem::take(&mut opened.bytes);
+        let message = match Message::parse(bytes, given(&opened.state)) {
+            Ok(message) => message,
+            Err(refusal) => {
+                let Opened { name, state, .. } = opened;
+                return match refusal.code {
+                    // It may only be half written yet.
+                    Code::MalformedJson => self.unfit_after_grace(name, state, || refusal, now),
+                    _ => Some(Candidate::Unfit { name, state, refusal: Box::new(refusal) }),
+                };
+            }
+        };
+        self.drop.settled(&opened.name);
+        let key: Key = (message.sender().clone(), message.id().clone());
+        if self.in_flight.contains(&key) {
+            self.drop.block(key, opened.name);
+            return None;
+        }
+        if self.ids.seen(key.0.as_str(), key.1.as_str()).is_some_and(|seen| seen.released) {
+            self.drop.wait_for_checkpoint(opened.name);
+            return None;
+        }
+        if self.is_to_be_parked(&message, from) {
+            let Recipient::One(extension) = message.recipient() else { return None };
+            let order = (9 - message.priority().min(9), opened.state.changed_ns, opened.name);
+            self.senders.add(message.sender(), opened.state.bytes);
+            let parked = Parked { sender: message.sender().clone(), bytes: opened.state.bytes };
+            self.drop.park(extension, order, parked);
+            return None;
+        }
+        // A second file with the same sender and id in this very batch has to wait for the first one's end.
+        self.in_flight.insert(key);
+        Some(Candidate::Dropped { opened, message })
+    }
+
+    /// Is it for an extension whose lane is full, or which has others waiting in the drop before it? Over the limits it is
+    /// claimed all the same, to be refused.
+    fn is_to_be_parked(&mut self, message: &Message, from: Place) -> bool {
+        let Recipient::One(extension) = message.recipient() else { return false };
+        if self.lanes.host().package(extension.as_str()).is_none() {
+            return false;
+        }
+        let is_first = from == Place::Parked || !self.drop.has_parked(extension);
+        if is_first && self.lanes.has_room(extension, &self.core.settings) {
+            return false;
+        }
+        let limit = self.core.settings.limits.per_sender_messages;
+        limit == 0 || self.senders.of(message.sender()).0 < limit
+    }
+
+    fn unfit_after_grace(
+        &mut self,
+        name: OsString,
+        state: FileState,
+        refusal: impl FnOnce() -> Refusal,
+        now: Now,
+    ) -> Option<Candidate> {
+        let grace = Duration::from_millis(self.core.settings.bus.grace_ms);
+        if !self.drop.not_ready(&name, state, grace, now) {
+            return None;
+        }
+        Some(Candidate::Unfit { name, state, refusal: Box::new(refusal()) })
+    }
+
+    /// After an error: finds the claims in the own room that no list names.
+    fn list_own_room(&mut self) -> Result<(), BusError> {
+        let mut found: Vec<ClaimName> = Vec::new();
+        self.disk().for_each(&self.room.path, |name, _| found.extend(name.to_str().and_then(ClaimName::parse)))?;
+        let mut known: Vec<&ClaimName> = Vec::new();
+        known.extend(self.lanes.claims().map(|job| &job.claimed.claim.name));
+        known.extend(self.ready.iter().map(|ready| &ready.name));
+        known.extend(self.unsettled.iter().chain(&self.unfinished).map(|decision| &decision.record.claim));
+        let mut lost: Vec<ClaimName> = found.iter().filter(|name| !known.contains(name)).cloned().collect();
+        lost.sort_by_key(|name| name.ticket);
+        // What was announced as in flight and is in no list was in the batch that failed.
+        let in_hand: Vec<Key> = self
+            .lanes
+            .claims()
+            .map(|job| job.claimed.key())
+            .chain(self.unsettled.iter().chain(&self.unfinished).filter_map(|decision| decision.key.clone()))
+            .collect();
+        self.in_flight.retain(|key| in_hand.contains(key));
+        self.alone = self.alone.take().filter(|name| known.contains(&name));
+        self.ready.extend(lost.into_iter().map(|name| Ready { name, suspect: false, earlier: Vec::new() }));
+        self.relist = false;
+        Ok(())
+    }
+}
+
+const NOT_A_FILE: &str = "it is not a regular file (a link, FIFO, socket or device), or may not be read";
+const HARD_LINK: &str = "the file has another name elsewhere (a hard link), through which it could change";
+const TOO_LARGE: &str = "the file is larger than bus.max_message_bytes allows";
+const TOO_LARGE_REFUSAL: fn() -> Refusal = || refusal(Code::TooLarge, TOO_LARGE);
+
+fn refusal(code: Code, message: &str) -> Refusal {
+    let hint = match code {
+        Code::TooLarge => "put the data into a file of its own and send its path",
+        _ => "write a new file and rename it into the folder",
+    };
+    Refusal {
+        code,
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()),
+        incomplete: false,
+        envelope: Box::default(),
+    }
+}
+
+fn unfit(name: OsString, state: FileState, code: Code, message: &str) -> Candidate {
+    Candidate::Unfit { name, state, refusal: Box::new(refusal(code, message)) }
+}
+
+fn given(state: &FileState) -> Given {
+    Given { file_identity: (state.inode, state.modified_ns), now_ms: Now::get().wall_ms }
+}
+
+impl From<&Refusal> for Refused {
+    fn from(refusal: &Refusal) -> Refused {
+        Refused { code: refusal.code, message: refusal.message.clone(), hint: refusal.hint.clone() }
+    }
+}

@@ -1,0 +1,138 @@
+//! How full the inboxes are, and the leases in them.
+//!
+//! Agents delete what they have handled without telling, so a count is an upper bound; at a limit it is counted anew.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::clock::Now;
+use crate::bus::disk::EntryKind;
+use crate::bus::{BusError, Disk, layout};
+use crate::message::AgentId;
+
+/// How long a consumer may keep a leased message without renewing.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// An inbox is counted anew at most this often.
+const RECOUNT: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub struct Inboxes {
+    counts: HashMap<String, Count>,
+    /// How many inboxes there are; counted when it is first asked.
+    folders: Option<u64>,
+    /// Leases by path: change time of the file, and when it was first seen so.
+    leases: HashMap<PathBuf, (i128, Instant)>,
+}
+
+#[derive(Debug)]
+struct Count {
+    at_most: u64,
+    counted: Instant,
+}
+
+impl Inboxes {
+    /// How many files this inbox has, exact if that is over `limit` (0 = none) and at most otherwise.
+    pub fn count(&mut self, disk: &Disk, agent: &AgentId, limit: u64, now: Now) -> Result<u64, BusError> {
+        if let Some(count) = self.counts.get(agent.as_str()) {
+            let over = limit != 0 && count.at_most >= limit;
+            if !over || now.mono.saturating_duration_since(count.counted) < RECOUNT {
+                return Ok(count.at_most);
+            }
+        }
+        let mut files = 0;
+        disk.for_each(&layout::inbox(agent.as_str()), |_, _| files += 1)?;
+        self.counts.insert(agent.to_string(), Count { at_most: files, counted: now.mono });
+        Ok(files)
+    }
+
+    /// One more file was put there.
+    pub fn delivered(&mut self, agent: &str) {
+        if let Some(count) = self.counts.get_mut(agent) {
+            count.at_most += 1;
+        }
+    }
+
+    /// How many inboxes there are.
+    pub fn folders(&mut self, disk: &Disk) -> Result<u64, BusError> {
+        if let Some(folders) = self.folders {
+            return Ok(folders);
+        }
+        let mut folders = 0;
+        disk.for_each(Path::new(layout::INBOX), |_, kind| {
+            folders += u64::from(matches!(kind, EntryKind::Folder | EntryKind::Unknown));
+        })?;
+        self.folders = Some(folders);
+        Ok(folders)
+    }
+
+    /// The number of inboxes may have changed.
+    pub fn forget_folders(&mut self) {
+        self.folders = None;
+    }
+
+    /// Everything in all inboxes that were counted.
+    pub fn total(&self) -> u64 {
+        self.counts.values().map(|count| count.at_most).sum()
+    }
+
+    /// Gives back every lease whose file has not been renamed for [`LEASE`] since it was first seen here: no file time is
+    /// compared with a clock.
+    pub fn return_leases(&mut self, disk: &Disk, now: Now) -> Result<u64, BusError> {
+        let mut seen = HashMap::new();
+        let mut returned = 0;
+        for agent in disk.list(Path::new(layout::INBOX))? {
+            let folder = Path::new(layout::INBOX).join(&agent.name);
+            let mut leased: Vec<OsString> = Vec::new();
+            disk.for_each(&folder, |name, _| {
+                if leased_name(name).is_some() {
+                    leased.push(name.to_owned());
+                }
+            })?;
+            for name in leased {
+                let path = folder.join(&name);
+                let Some(stat) = disk.stat(&path)? else { continue };
+                let changed = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
+                let since = match self.leases.get(&path) {
+                    Some((at, since)) if *at == changed => *since,
+                    _ => now.mono,
+                };
+                if now.mono.saturating_duration_since(since) < LEASE {
+                    seen.insert(path, (changed, since));
+                    continue;
+                }
+                if let Some(original) = leased_name(&name) {
+                    // If a file of that name is there again, the lease stays what it is: nothing is replaced.
+                    disk.rename_new(&path, &folder.join(original))?;
+                    returned += 1;
+                }
+            }
+        }
+        self.leases = seen;
+        Ok(returned)
+    }
+}
+
+/// The name that `.<name>~<uuid>.leased` was leased from.
+pub fn leased_name(name: &std::ffi::OsStr) -> Option<&str> {
+    let inner = name.to_str()?.strip_prefix('.')?.strip_suffix(".leased")?;
+    let (original, uuid) = inner.rsplit_once('~')?;
+    (uuid::Uuid::parse_str(uuid).is_ok() && original.ends_with(".json")).then_some(original)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_lease_tells_what_it_was() {
+        let uuid = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+        let leased = |name: String| leased_name(OsStr::new(&name)).map(str::to_owned);
+        assert_eq!(leased(format!(".a~2.json~{uuid}.leased")).as_deref(), Some("a~2.json"));
+        assert_eq!(leased(format!(".a.json~{uuid}.tmp")), None);
+        assert_eq!(leased(".a.json~x.leased".into()), None);
+        assert_eq!(leased(format!("a.json~{uuid}.leased")), None);
+    }
+}

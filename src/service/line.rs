@@ -1,0 +1,191 @@
+//! The line: drop, claim, check, route, handle, commit, publish, finish. [`Active::pass`] is all of it.
+
+use crate::bus::BusError;
+use crate::bus::claim::{self, Claimed as Claim};
+use crate::bus::log::Note;
+use crate::control::{self, Call, View};
+use crate::message::{AgentId, Handled, Payload, ReplyBody};
+use crate::policy::route::Route;
+
+use super::active::Active;
+use super::check::{Checked, Verdict};
+use super::claimed::Claimed;
+use super::clock::Now;
+use super::decide::{Decision, Handler};
+use super::gather::Candidate;
+use super::lanes::{Ended, Job};
+use super::waiting::Due;
+
+impl Active<'_> {
+    /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
+    pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
+        self.settle(now)?;
+        if self.stop_at.is_none() && self.may_claim() {
+            for candidate in self.gather(now)? {
+                let Some(claimed) = self.claim(candidate, now)? else { continue };
+                let Checked { route, hops, answers } = match self.check(&claimed, now)? {
+                    Verdict::Go(checked) => checked,
+                    verdict => {
+                        self.decide_unhandled(claimed, verdict, now)?;
+                        continue;
+                    }
+                };
+                let alive = self.registry.seen(claimed.message.sender(), now.wall_ms);
+                let mut decision = match route {
+                    Route::Inbox(agent) => self.delivered(claimed, &agent, hops, answers, now)?,
+                    Route::Split(recipients) => self.split(claimed, &recipients, hops, now),
+                    Route::Control => self.handle_control(claimed, hops, now)?,
+                    Route::Extension(extension) => {
+                        self.enter_lane(claimed, extension, hops, now)?;
+                        continue;
+                    }
+                };
+                decision.note_alive(alive);
+                self.unsettled.push(decision);
+            }
+        }
+        self.start_handlers()?;
+        self.settle(now)
+    }
+
+    /// Claims a candidate and notes that it was accepted. `None`: it is not to be had, or its fate is decided already.
+    fn claim(&mut self, candidate: Candidate, now: Now) -> Result<Option<Claimed>, BusError> {
+        let (disk, room) = (&self.core.disk, &self.room);
+        let (claim, refusal) = match candidate {
+            Candidate::InRoom(claimed) => return Ok(Some(*claimed)),
+            Candidate::UnfitInRoom { claim, refusal } => (claim, refusal),
+            Candidate::Unfit { name, state, refusal } => match claim::claim_unread(disk, room, &name, state)? {
+                Claim::Yes(claim) => {
+                    self.drop.settled(&name);
+                    (claim, refusal)
+                }
+                Claim::No => return Ok(None),
+            },
+            Candidate::Dropped { opened, message } => {
+                let key = (message.sender().clone(), message.id().clone());
+                let Claim::Yes(claim) = claim::claim(disk, room, opened)? else {
+                    self.in_flight.remove(&key);
+                    self.drop.unblock(&key);
+                    return Ok(None);
+                };
+                let claimed = Claimed {
+                    accepted_at: now.wall_ms,
+                    claim,
+                    message,
+                    part: None,
+                    suspect: false,
+                    known: false,
+                    earlier: Vec::new(),
+                };
+                self.tell_accepted(&claimed, now);
+                return Ok(Some(claimed));
+            }
+        };
+        let decision = self.unfit(claim, &refusal, now)?;
+        self.unsettled.push(decision);
+        Ok(None)
+    }
+
+    fn decide_unhandled(&mut self, claimed: Claimed, verdict: Verdict, now: Now) -> Result<(), BusError> {
+        let decision = match verdict {
+            Verdict::Go(_) => return Ok(()),
+            Verdict::Refuse(refused) => self.dead(claimed, refused, None, None, 0, now)?,
+            Verdict::Duplicate(of) => self.duplicate(claimed, of, now),
+            Verdict::Wait(until) => self.wait(claimed, Due::Date(until), "notBefore", now),
+        };
+        self.unsettled.push(decision);
+        Ok(())
+    }
+
+    /// The service's own commands are answered at once.
+    fn handle_control(&mut self, claimed: Claimed, hops: u32, now: Now) -> Result<Decision, BusError> {
+        let envelope = match self.envelope(&claimed.message) {
+            Ok(envelope) => envelope,
+            Err(refused) => return self.dead(claimed, refused, None, None, hops, now),
+        };
+        self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.to_string() })?;
+        let began = std::time::Instant::now();
+        let message = &claimed.message;
+        let call = Call {
+            message,
+            action: envelope.as_ref().map_or(message.action().as_str(), |envelope| envelope.action.as_str()),
+            parameters: envelope.as_ref().map_or(message.payload_text(), |envelope| envelope.parameters_text(message)),
+            bus: View {
+                now_ms: now.wall_ms,
+                uptime_ms: now.mono.saturating_duration_since(self.began).as_millis() as u64,
+                registered: self.registry.agents(),
+                extensions: &self.extensions,
+                agents_limit: self.core.settings.limits.agents,
+            },
+        };
+        let control::Answer { handled, change } = control::answer(&call);
+        let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
+        let described = name.to_string();
+        let handler = Handler { name, described, took_us: began.elapsed().as_micros() as u64 };
+        let mut decision = match handled {
+            Handled::Reply(payload) => self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now)?,
+            Handled::Failed(failure) => self.failed(claimed, &handler, hops, failure, envelope.as_ref(), now)?,
+        };
+        if let Some(change) = change {
+            self.registry.apply(&change);
+            decision.record.effects.push(Self::change_effect(&change));
+        }
+        Ok(decision)
+    }
+
+    fn enter_lane(&mut self, claimed: Claimed, extension: AgentId, hops: u32, now: Now) -> Result<(), BusError> {
+        match self.envelope(&claimed.message) {
+            Ok(envelope) => self.lanes.add(Job { claimed, extension, envelope, hops }),
+            Err(refused) => {
+                let decision = self.dead(claimed, refused, None, None, hops, now)?;
+                self.unsettled.push(decision);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what the lanes have room for. Nothing new starts while the service is stopping.
+    fn start_handlers(&mut self) -> Result<(), BusError> {
+        if self.stop_at.is_some() {
+            return Ok(());
+        }
+        while let Some(job) = self.lanes.next_to_start(&self.core.settings) {
+            let note = Note::Started { claim: job.claimed.claim.name.to_string() };
+            if let Err(error) = self.log.note(&self.room, &note) {
+                self.lanes.add(job);
+                return Err(error);
+            }
+            self.tell_called(&job);
+            self.lanes.start(job);
+        }
+        Ok(())
+    }
+
+    /// A handler has ended: what it answered becomes a decision. An error of the disk here leaves the claim in the room, where
+    /// it is found and handled again.
+    pub(super) fn ended(&mut self, ended: Ended) {
+        let Some(job) = self.lanes.ended(ended.ticket) else { return };
+        let now = Now::get();
+        let Job { claimed, extension, envelope, hops } = job;
+        let described = match self.lanes.host().package(extension.as_str()) {
+            Some(package) => format!("{extension} {} sha256:{}", package.about.version, package.sha256_hex()),
+            None => extension.to_string(),
+        };
+        let handler = Handler { name: extension, described, took_us: ended.took.as_micros() as u64 };
+        let decision = match ended.handled {
+            Handled::Reply(payload) => self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now),
+            Handled::Failed(failure) => self.failed(claimed, &handler, hops, failure, envelope.as_ref(), now),
+        };
+        match decision {
+            Ok(decision) => self.unsettled.push(decision),
+            Err(_) => self.relist = true,
+        }
+    }
+}
+
+fn body(payload: &Payload) -> ReplyBody<'_> {
+    match payload {
+        Payload::OfMessage => ReplyBody::OfMessage,
+        Payload::Text(text) => ReplyBody::Payload(text),
+    }
+}

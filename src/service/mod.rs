@@ -1,0 +1,260 @@
+//! The service: the line, the lanes, retries, takeover, shutdown. Prints nothing; what it has to say is a [`Notice`].
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
+//! | `gather`, `check`, `decide`, `settle` | its steps |
+//! | `active`, `standby` | the two lives of a service |
+//! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
+//! | `inboxes`, `registry` | what is known of the agents |
+//! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
+//!
+//! A program can embed it: see `examples/embed.rs`.
+
+mod active;
+mod check;
+mod claimed;
+mod clock;
+mod decide;
+mod drop_queue;
+mod gather;
+mod inboxes;
+mod lanes;
+mod line;
+mod notice;
+mod registry;
+mod requests;
+mod settle;
+mod standby;
+mod stop;
+mod tend;
+mod trouble;
+mod waiting;
+mod wake;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+pub use notice::Notice;
+
+use crate::bus::file_system::{self, Verdict};
+use crate::bus::log::Durability;
+use crate::bus::{self, BusError, Disk};
+use crate::extension::{self, ExtensionHost};
+use crate::policy::{Settings, settings};
+use active::{Active, End};
+use wake::Wake;
+
+/// What a service is to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The bus folder.
+    pub bus: PathBuf,
+    pub settings: Settings,
+    /// Serve even on a file system that cannot keep the promises.
+    pub force_file_system: bool,
+}
+
+/// How long a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    UntilStopped,
+    /// Until everything that can be done now is done. Where another service is active, that one does it.
+    Once,
+}
+
+/// One service for one bus.
+pub struct Service {
+    config: Config,
+    say: Arc<dyn Fn(&Notice) + Send + Sync>,
+    stopped: Arc<AtomicBool>,
+    wake: Sender<Wake>,
+    wakes: Receiver<Wake>,
+}
+
+/// Stops a service from anywhere.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    stopped: Arc<AtomicBool>,
+    wake: Sender<Wake>,
+}
+
+impl Stopper {
+    /// Asks the service to stop: what runs may finish for 6 s, and within 10 s [`Service::run`] returns.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // The receiver is gone only when the service has ended already.
+        let _ = self.wake.send(Wake::Stop);
+    }
+}
+
+/// What all parts of a running service share.
+pub(crate) struct Core {
+    disk: Arc<Disk>,
+    settings: Settings,
+    say: Arc<dyn Fn(&Notice) + Send + Sync>,
+    /// For the handlers of extensions; there is none where there are no extensions.
+    runtime: Option<tokio::runtime::Runtime>,
+    host: Arc<ExtensionHost>,
+    stopped: Arc<AtomicBool>,
+    wake: Sender<Wake>,
+}
+
+impl Core {
+    fn say(&self, notice: &Notice) {
+        (self.say)(notice);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn durability(&self) -> Durability {
+        match self.settings.bus.durability {
+            settings::Durability::Full => Durability::Full,
+            settings::Durability::Process => Durability::Process,
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Handlers that were cancelled end on their own; nobody waits for what they would say.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Service {
+    /// Prepares a service. `say` is called with everything it has to say, from the thread that runs it.
+    pub fn new(config: Config, say: impl Fn(&Notice) + Send + Sync + 'static) -> Service {
+        let (wake, wakes) = channel();
+        Service { config, say: Arc::new(say), stopped: Arc::new(AtomicBool::new(false)), wake, wakes }
+    }
+
+    /// What stops this service.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { stopped: self.stopped.clone(), wake: self.wake.clone() }
+    }
+
+    /// Serves until it is stopped, blocking: active as long as it can be, standing by while another one is.
+    ///
+    /// A lease broken by a writer sends SIGIO to the process (see `bus::claim`); if that signal would end the process, it is
+    /// ignored from here on.
+    ///
+    /// # Errors
+    /// The folder is not a bus, or one this program must not touch; another host is at work on it. Errors of the disk that may
+    /// pass are not returned but tried again.
+    pub fn run(self, mode: Mode) -> Result<(), BusError> {
+        let disk = Arc::new(bus::open(&self.config.bus)?);
+        if !self.config.force_file_system {
+            check_file_system(&disk)?;
+        }
+        ignore_lease_signal();
+        let (runtime, host) = load_extensions(&self.config, &*self.say);
+        let core = Core {
+            disk,
+            settings: self.config.settings,
+            say: self.say,
+            runtime,
+            host: Arc::new(host),
+            stopped: self.stopped,
+            wake: self.wake,
+        };
+        // Without watches (a limit of the system) the scans find everything, later.
+        let watcher = wake::watch(core.disk.path(), core.wake.clone());
+        if let Err(error) = &watcher {
+            core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
+        }
+        while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
+            core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
+            let end = begin(&core, room, log).and_then(|active| match active {
+                Some(active) => active.run(&self.wakes, mode),
+                None => Ok(End::Replaced),
+            })?;
+            match end {
+                End::Stopped => break,
+                End::Replaced => core.say(&Notice::Replaced),
+            }
+        }
+        core.say(&Notice::Stopped);
+        Ok(())
+    }
+}
+
+/// A bus on a file system that cannot keep the promises is refused.
+fn check_file_system(disk: &Disk) -> Result<(), BusError> {
+    match file_system::judge(disk.path())? {
+        Verdict::Fit => Ok(()),
+        Verdict::Unfit { what } => Err(BusError::Unsafe { path: disk.path().to_owned(), what }),
+    }
+}
+
+/// Takes over what is there. Errors that may pass end this term: the room is left to the next one, which may be our own.
+fn begin(core: &Core, room: bus::room::Room, log: bus::log::Log) -> Result<Option<Active<'_>>, BusError> {
+    match Active::begin(core, room, log, core.host.clone(), core.wake.clone()) {
+        Ok(active) => Ok(Some(active)),
+        Err(BusError::RoomGone) => Ok(None),
+        Err(error) if error.is_transient() => {
+            core.say(&Notice::Trouble { what: error.to_string() });
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn load_extensions(
+    config: &Config,
+    say: &(dyn Fn(&Notice) + Send + Sync),
+) -> (Option<tokio::runtime::Runtime>, ExtensionHost) {
+    let beside = config.bus.parent().unwrap_or(Path::new("."));
+    let folder = beside.join(&config.settings.extensions.dir);
+    let trouble = |what: String| say(&Notice::Trouble { what });
+    if !extension::any_in(&folder) {
+        return (None, ExtensionHost::empty());
+    }
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            trouble(format!("cannot start the extensions: {error}"));
+            return (None, ExtensionHost::empty());
+        }
+    };
+    let limits = extension::Limits {
+        deadline: Duration::from_millis(config.settings.extensions.deadline_ms),
+        memory_bytes: usize::try_from(config.settings.extensions.memory_bytes).unwrap_or(usize::MAX),
+        ..extension::Limits::default()
+    };
+    match runtime.block_on(ExtensionHost::load(&folder, &limits)) {
+        Ok((host, broken)) => {
+            for extension::Broken { name, path, reason } in broken {
+                say(&Notice::BrokenExtension { name, path, reason });
+            }
+            (Some(runtime), host)
+        }
+        Err(error) => {
+            trouble(error.to_string());
+            (Some(runtime), ExtensionHost::empty())
+        }
+    }
+}
+
+/// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.
+#[cfg(target_os = "linux")]
+fn ignore_lease_signal() {
+    // SAFETY: both calls only read and set the disposition of one signal; no handler of ours runs.
+    unsafe {
+        let mut current: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(libc::SIGIO, std::ptr::null(), &mut current) == 0 && current.sa_sigaction == libc::SIG_DFL {
+            libc::signal(libc::SIGIO, libc::SIG_IGN);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ignore_lease_signal() {}

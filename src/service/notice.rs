@@ -1,0 +1,98 @@
+//! What a running service has to say. The library prints nothing: whoever runs the service decides where this goes.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::message::visible;
+
+/// How much of a stranger's text is shown.
+const SHOWN_CHARS: usize = 300;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// This service is active now.
+    Active {
+        term: u64,
+        bus: PathBuf,
+    },
+    /// Another one is; this one waits. Said again only when the holder changes.
+    Standby {
+        holder: Option<String>,
+        term: u64,
+    },
+    /// The active one did not change its line for so long that it counts as hung.
+    LeaseEnded {
+        term: u64,
+    },
+    /// The work of a dead service was taken over.
+    Recovered {
+        rooms: usize,
+        decided: usize,
+        undecided: usize,
+    },
+    /// Something of our own could not be understood and was moved here.
+    MovedAside {
+        path: PathBuf,
+    },
+    /// A step failed; it is tried again. Said once until it works.
+    Trouble {
+        what: String,
+    },
+    /// What failed works again.
+    Well,
+    /// Another service has taken over; this one goes back to waiting.
+    Replaced,
+    /// An extension cannot be used; everything else can.
+    BrokenExtension {
+        name: String,
+        path: PathBuf,
+        reason: String,
+    },
+    /// Stopping was asked for; `running` handlers may still finish.
+    Stopping {
+        running: usize,
+    },
+    Stopped,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &str| visible(text, SHOWN_CHARS);
+        match self {
+            Notice::Active { term, bus } => write!(f, "active on {} (term {term})", shown(&bus.to_string_lossy())),
+            Notice::Standby { holder: Some(holder), term } => {
+                write!(f, "standing by: {} is active (term {term})", shown(holder))
+            }
+            Notice::Standby { holder: None, term } => write!(f, "standing by: another service is active (term {term})"),
+            Notice::LeaseEnded { term } => write!(f, "the service of term {term} shows no sign of life; taking over"),
+            Notice::Recovered { rooms, decided, undecided } => write!(
+                f,
+                "took over {rooms} unfinished {}: {decided} decided, {undecided} undecided {}",
+                plural(*rooms, "room", "rooms"),
+                plural(*undecided, "message", "messages")
+            ),
+            Notice::MovedAside { path } => write!(f, "could not be understood, moved to {}", path.display()),
+            Notice::Trouble { what } => write!(f, "{}; trying again", shown(what)),
+            Notice::Well => f.write_str("working again"),
+            Notice::Replaced => f.write_str("another service has taken over; standing by"),
+            Notice::BrokenExtension { name, path, reason } => {
+                write!(
+                    f,
+                    "extension {} ({}) is set aside: {}",
+                    shown(name),
+                    shown(&path.to_string_lossy()),
+                    shown(reason)
+                )
+            }
+            Notice::Stopping { running: 0 } => f.write_str("stopping"),
+            Notice::Stopping { running } => {
+                write!(f, "stopping; {running} {} may still finish", plural(*running, "handler", "handlers"))
+            }
+            Notice::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}

@@ -1,0 +1,207 @@
+//! Commit, publish, finish: what makes decisions true, in that order, and the checkpoint.
+
+use serde_json::json;
+
+use super::active::{Active, Ready};
+use super::claimed::Claimed;
+use super::clock::Now;
+use super::decide::Decision;
+use super::lanes::Job;
+use super::waiting::Waiter;
+use crate::bus::BusError;
+use crate::bus::log::Durability;
+use crate::bus::publish;
+use crate::bus::record::{Finish, IdState, Record, Target};
+use crate::message::{AgentId, MessageId};
+
+/// With this many decisions that cannot be published, nothing more is claimed.
+const MAX_UNFINISHED: usize = 1024;
+
+impl Active<'_> {
+    /// No space, or too much that cannot be published: what is in hand comes first.
+    pub(super) fn may_claim(&self) -> bool {
+        self.unsettled.is_empty() && self.unfinished.len() < MAX_UNFINISHED
+    }
+
+    /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.
+    pub(super) fn settle(&mut self, now: Now) -> Result<(), BusError> {
+        if !self.unsettled.is_empty() {
+            self.commit()?;
+        }
+        if !self.unfinished.is_empty() {
+            self.finish_decided(now)?;
+        }
+        self.journal.flush(&self.core.disk)?;
+        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        if self.log.is_full() || self.drop.needs_checkpoint() {
+            self.checkpoint(now)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), BusError> {
+        let (disk, room) = (&self.core.disk, &self.room);
+        for decision in &self.unsettled {
+            let text = decision.text();
+            publish::stage(disk, room, &decision.record, text)?;
+            if decision.record.refers_to_message() && self.core.durability() == Durability::Full {
+                publish::sync_claim(disk, room, &decision.record.claim)?;
+            }
+        }
+        let batch: Vec<(&Record, &[u8])> =
+            self.unsettled.iter().map(|decision| (&decision.record, decision.text())).collect();
+        self.log.commit(disk, room, &batch)?;
+        self.unfinished.append(&mut self.unsettled);
+        self.chosen.clear();
+        Ok(())
+    }
+
+    /// Publishes and finishes what is decided. One that fails does not hold up the others.
+    fn finish_decided(&mut self, now: Now) -> Result<(), BusError> {
+        let mut failed = None;
+        for decision in std::mem::take(&mut self.unfinished) {
+            match self.finish(&decision) {
+                Ok(()) => self.finished(decision, now),
+                Err(BusError::RoomGone) => return Err(BusError::RoomGone),
+                Err(error) => {
+                    self.unfinished.push(decision);
+                    failed = Some(error);
+                }
+            }
+        }
+        self.folders = publish::Folders::default();
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                if self.trouble.begin_aside(now.mono) {
+                    self.core.say(&super::Notice::Trouble { what: error.to_string() });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(&mut self, decision: &Decision) -> Result<(), BusError> {
+        let (disk, room) = (&self.core.disk, &self.room);
+        let record = &decision.record;
+        publish::publish(disk, room, &|staged| room.file(staged), &mut self.folders, record)?;
+        let claimed = room.file(record.claim.to_string());
+        publish::finish(disk, room, &claimed, &mut self.folders, &record.finish)
+    }
+
+    /// Everything about it is visible: what is remembered, and what may go on now.
+    fn finished(&mut self, decision: Decision, now: Now) {
+        let record = &decision.record;
+        self.tell_outcome(&decision);
+        self.journal.finished(&self.core.disk, record, decision.text());
+        let ticket = record.claim.ticket;
+        if let Some(note) = &record.id {
+            self.ids.note(ticket, note);
+            if note.state == IdState::Released {
+                self.released.extend(decision.key.clone().map(|key| (ticket, key)));
+            }
+        }
+        if let Some(note) = &record.answers {
+            self.ids.note_answer(ticket, note);
+        }
+        for effect in &record.effects {
+            if let Target::Inbox { agent, .. } = &effect.to {
+                self.inboxes.delivered(agent);
+            }
+        }
+        if self.alone.as_ref() == Some(&record.claim) {
+            self.alone = None;
+        }
+        self.ready.extend(decision.parts.iter().map(|part| Ready {
+            name: part.clone(),
+            suspect: false,
+            earlier: Vec::new(),
+        }));
+        self.wait_for_due(&decision);
+        if let Some(key) = &decision.key {
+            self.in_flight.remove(key);
+            self.drop.unblock(key);
+        }
+        let _ = now;
+    }
+
+    fn wait_for_due(&mut self, decision: &Decision) {
+        let (Some(due), Finish::Deferred { name }) = (decision.due, &decision.record.finish) else { return };
+        let sender = decision.message.as_ref().map(|message| message.sender().clone());
+        if let Some(sender) = &sender {
+            self.senders.add(sender, decision.bytes);
+        }
+        let earlier = decision.record.story.earlier.clone();
+        let waiter = Waiter { file: name.clone(), sender, bytes: decision.bytes, earlier };
+        self.waiting.add(decision.record.claim.ticket, due, waiter);
+    }
+
+    /// Lets the log begin again, once everything in it is done and on the disk. Not while something is in hand that is decided.
+    pub(super) fn checkpoint(&mut self, now: Now) -> Result<(), BusError> {
+        self.journal.flush(&self.core.disk)?;
+        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        if !self.unsettled.is_empty() || !self.unfinished.is_empty() {
+            return Ok(());
+        }
+        self.calendar.set(now.wall_ms);
+        if self.core.durability() == Durability::Full {
+            self.core.disk.sync_all()?;
+        }
+        let beginning = self.beginning()?;
+        self.log.checkpoint(&self.room, &beginning)?;
+        for (ticket, (sender, id)) in std::mem::take(&mut self.released) {
+            self.ids.free(ticket, sender.as_str(), id.as_str());
+        }
+        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        self.drop.after_checkpoint();
+        Ok(())
+    }
+
+    /// An id that a dead letter of an earlier service holds becomes free with the next checkpoint too.
+    pub(super) fn release(&mut self, ticket: crate::bus::layout::Ticket, sender: &AgentId, id: &MessageId) {
+        self.released.push((ticket, (sender.clone(), id.clone())));
+    }
+
+    pub(super) fn tell_accepted(&mut self, claimed: &Claimed, now: Now) {
+        let message = &claimed.message;
+        let more = json!({
+            "id": message.id().as_str(),
+            "sender": message.sender().as_str(),
+            "recipient": message.recipient().to_string(),
+            "action": message.action().as_str(),
+            "droppedAs": claimed.claim.dropped_as,
+            "bytes": claimed.claim.state.bytes,
+        });
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
+    }
+
+    pub(super) fn tell_called(&mut self, job: &Job) {
+        let now = Now::get();
+        let message = &job.claimed.message;
+        let more = json!({ "id": message.id().as_str(), "by": job.extension.as_str() });
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &job.claimed.claim.name, more);
+    }
+
+    /// The line that names the outcome, where the last line alone does not (`finished` follows `replied` and the like).
+    fn tell_outcome(&mut self, decision: &Decision) {
+        let record = &decision.record;
+        if matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. }) {
+            return;
+        }
+        let story = &record.story;
+        let to: Vec<String> =
+            record.effects.iter().map(|effect| effect.to.path("".as_ref()).to_string_lossy().into_owned()).collect();
+        let more = json!({ "id": story.id, "by": story.by, "to": to, "code": story.code });
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
+    }
+}
+
+impl Decision {
+    /// The text that effects refer to.
+    pub(super) fn text(&self) -> &[u8] {
+        self.message.as_ref().map_or(&[], |message| message.text().as_bytes())
+    }
+}

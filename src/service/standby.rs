@@ -1,0 +1,136 @@
+//! Standing by: looking at who is active, until nobody is.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::clock::Now;
+use super::notice::Notice;
+use super::trouble::Trouble;
+use super::wake::Wake;
+use super::{Core, Mode};
+use crate::bus::log::{Log, Note};
+use crate::bus::place::Place;
+use crate::bus::room::Room;
+use crate::bus::term::{self, Holder, Lease, Look};
+use crate::bus::{BusError, journal, time};
+
+/// Waits for the bus. `None`: stopped, or (once) somebody else is active.
+pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
+    let here = Place::here(&core.disk);
+    let interval = Duration::from_millis(core.settings.bus.look_ms);
+    let mut watch =
+        Watch { lease: Lease::new(core.settings.bus.lease_looks), looked: None, said: None, waits_on: None };
+    let mut trouble = Trouble::default();
+    loop {
+        if core.is_stopped() {
+            return Ok(None);
+        }
+        match watch.look(core, &here, interval) {
+            Ok(Some(entered)) => return Ok(Some(entered)),
+            Ok(None) => {
+                if trouble.over() {
+                    core.say(&Notice::Well);
+                }
+            }
+            Err(error) if error.is_transient() => {
+                watch.lease.reset();
+                if trouble.begin(Instant::now()) {
+                    core.say(&Notice::Trouble { what: error.to_string() });
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if mode == Mode::Once && watch.said.is_some() {
+            return Ok(None);
+        }
+        let wait = trouble.retry_at().map_or(interval, |at| at.saturating_duration_since(Instant::now()));
+        pause(wakes, wait);
+    }
+}
+
+/// Waits for a reason to look again; events of the drop are none, somebody else sees to them.
+fn pause(wakes: &Receiver<Wake>, wait: Duration) {
+    let until = Instant::now() + wait;
+    loop {
+        match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Wake::LockFree | Wake::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            Ok(Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_)) => {}
+        }
+    }
+}
+
+/// What was seen of the active service.
+struct Watch {
+    lease: Lease,
+    /// When a look was counted last.
+    looked: Option<Instant>,
+    /// The term that was said to be active.
+    said: Option<u64>,
+    /// The term whose lock a thread waits on.
+    waits_on: Option<u64>,
+}
+
+impl Watch {
+    /// Looks once; enters the next term if it can be begun.
+    fn look(&mut self, core: &Core, here: &Place, interval: Duration) -> Result<Option<(Room, Log)>, BusError> {
+        let (look, line) = term::look(&core.disk, here)?;
+        let holder = match look {
+            Look::Free => return begin(core, here),
+            Look::Held(holder) => holder,
+        };
+        self.check_place(&holder, here)?;
+        if self.said != Some(holder.term) {
+            self.said = Some(holder.term);
+            let name =
+                holder.line.as_ref().map(|line| format!("process {} on {}", line.place.pid, line.place.host_name));
+            core.say(&Notice::Standby { holder: name, term: holder.term });
+        }
+        if self.waits_on != Some(holder.term) {
+            self.waits_on = Some(holder.term);
+            wait_for_lock(core, holder.clone());
+        }
+        let counts = self.looked.is_none_or(|looked| looked.elapsed() >= interval);
+        if !counts {
+            return Ok(None);
+        }
+        self.looked = Some(Instant::now());
+        if !self.lease.look(&core.disk, holder.term, &line)? {
+            return Ok(None);
+        }
+        core.say(&Notice::LeaseEnded { term: holder.term });
+        self.lease.reset();
+        begin(core, here)
+    }
+
+    /// Another mount namespace is never taken over from, and another host only once its line stands still.
+    fn check_place(&self, holder: &Holder, here: &Place) -> Result<(), BusError> {
+        let Some(line) = &holder.line else { return Ok(()) };
+        if here.other_namespace(&line.place) {
+            return Err(BusError::OtherNamespace { pid: line.place.pid });
+        }
+        if !line.place.same_host(here) && self.lease.has_changed() {
+            return Err(BusError::OtherHost { host: line.place.host_name.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn begin(core: &Core, here: &Place) -> Result<Option<(Room, Log)>, BusError> {
+    let now = Now::get();
+    let day = time::day(now.wall_ms);
+    let note = Note::Begin { journal: journal::length(&core.disk, &day)?, day };
+    term::begin(&core.disk, here.clone(), core.durability(), now.wall_ms, &note)
+}
+
+/// Waits in a thread of its own until the holder's process has ended: the kernel then frees its lock, and this is told at once.
+/// For a holder that hangs the thread waits as long as that process lives; it holds nothing but a descriptor.
+fn wait_for_lock(core: &Core, holder: Holder) {
+    let (disk, wake) = (core.disk.clone(), core.wake.clone());
+    let spawned = std::thread::Builder::new().name("postroom-lock".into()).spawn(move || {
+        // Whatever it ends with, the next look says what is the case.
+        let _ = term::wait_for_lock(&disk, &holder.lock);
+        let _ = wake.send(Wake::LockFree);
+    });
+    // Without a thread the looks alone find out, later.
+    drop(spawned);
+}

@@ -1,0 +1,92 @@
+//! Stopping: what has not started waits in `deferred/`, what runs may finish for a while, and the room is left empty.
+
+use std::time::{Duration, Instant};
+
+use super::active::Active;
+use super::clock::Now;
+use super::gather::Candidate;
+use super::notice::Notice;
+use super::waiting::Due;
+use crate::bus::BusError;
+
+/// How long handlers may go on after stopping was asked for.
+const HANDLERS: Duration = Duration::from_secs(6);
+/// After this long the service ends whatever the disk says; what is left in the room the next one finds.
+const IN_ALL: Duration = Duration::from_secs(9);
+
+impl Active<'_> {
+    /// Stopping was asked for: nothing more is claimed or started.
+    pub(super) fn stop(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        self.stop_at = Some(Instant::now() + HANDLERS);
+        self.core.say(&Notice::Stopping { running: self.lanes.running() });
+        self.defer_unstarted(Now::get());
+    }
+
+    /// Everything claimed and not begun is due at once for whoever is active next, in its order.
+    fn defer_unstarted(&mut self, now: Now) {
+        for job in self.lanes.take_waiting() {
+            let decision = self.wait(job.claimed, Due::Date(now.wall_ms), "the service is stopping", now);
+            self.unsettled.push(decision);
+        }
+    }
+
+    /// Leaves the room: waits for handlers, cancels what runs too long, commits, publishes, takes a checkpoint, and removes the
+    /// room. What cannot be finished in time stays in the room, where the next service finds it.
+    pub(super) fn leave(mut self) -> Result<(), BusError> {
+        let now = Now::get();
+        self.stop_packing()?;
+        self.park_ready(now)?;
+        self.settle(now)?;
+        self.checkpoint(now)?;
+        let done = self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty();
+        if done {
+            self.room.remove(&self.core.disk)?;
+        }
+        Ok(())
+    }
+
+    /// Claims that lie ready in the room (adopted, or deliveries of a split) wait in `deferred/` too.
+    fn park_ready(&mut self, now: Now) -> Result<(), BusError> {
+        let mut unread = std::collections::VecDeque::new();
+        while let Some(ready) = self.ready.pop_front() {
+            if ready.suspect {
+                // Its attempts count only while it stays a claim in a room.
+                unread.push_back(ready);
+                continue;
+            }
+            match self.read_in_room(ready)? {
+                Some(Candidate::InRoom(claimed)) => {
+                    let decision = self.wait(*claimed, Due::Date(now.wall_ms), "the service is stopping", now);
+                    self.unsettled.push(decision);
+                }
+                Some(Candidate::UnfitInRoom { claim, refusal }) => {
+                    let decision = self.unfit(claim, &refusal, now)?;
+                    self.unsettled.push(decision);
+                }
+                Some(Candidate::Dropped { .. } | Candidate::Unfit { .. }) | None => {}
+            }
+        }
+        self.ready = unread;
+        Ok(())
+    }
+
+    /// Called in every turn while stopping: cancels handlers whose time is up.
+    pub(super) fn hurry(&mut self, now: Now) {
+        let Some(handlers_end) = self.stop_at else { return };
+        if now.mono < handlers_end || self.lanes.running() == 0 {
+            return;
+        }
+        for job in self.lanes.cancel_running() {
+            let decision = self.wait(job.claimed, Due::Date(now.wall_ms), "the service was stopped while it ran", now);
+            self.unsettled.push(decision);
+        }
+    }
+
+    /// Has stopping taken so long that the service ends as it is?
+    pub(super) fn is_overdue(&self, now: Now) -> bool {
+        self.stop_at.is_some_and(|handlers_end| now.mono >= handlers_end + (IN_ALL - HANDLERS))
+    }
+}

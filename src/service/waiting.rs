@@ -1,0 +1,124 @@
+//! What waits in `deferred/`, and how much waits of each sender.
+//!
+//! A retry is due by the monotonic clock from its deferral (a clock that is set back must not make it wait for hours); a
+//! `notBefore` is a date and goes by the wall clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::clock::Now;
+use crate::bus::layout::{self, Ticket, WaitingName};
+use crate::bus::record::EarlierAttempt;
+use crate::bus::{BusError, Disk};
+use crate::message::AgentId;
+
+/// How a waiting message becomes due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At this date, Unix milliseconds.
+    Date(u64),
+    /// At this instant of the monotonic clock.
+    At(Instant),
+}
+
+/// One message in `deferred/`.
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    pub file: String,
+    pub sender: Option<AgentId>,
+    pub bytes: u64,
+    pub earlier: Vec<EarlierAttempt>,
+}
+
+#[derive(Debug, Default)]
+pub struct Waiting {
+    by_date: BTreeMap<(u64, Ticket), Waiter>,
+    by_instant: BTreeMap<(Instant, Ticket), Waiter>,
+    held: u64,
+}
+
+impl Waiting {
+    /// Lists `deferred/`. What waits for a retry (a second attempt or a later one) is due after what is left of its wait, and never
+    /// after more than `longest`. For a first attempt the date counts: its message says `notBefore`.
+    pub fn load(disk: &Disk, now: Now, longest: Duration) -> Result<Waiting, BusError> {
+        let mut waiting = Waiting::default();
+        for entry in disk.list(Path::new(layout::DEFERRED))? {
+            let Some(file) = entry.name.to_str() else { continue };
+            let Some(name) = WaitingName::parse(file) else { continue };
+            let due = if name.claim.attempt > 1 {
+                let left = Duration::from_millis(name.due_ms.saturating_sub(now.wall_ms)).min(longest);
+                Due::At(now.mono + left)
+            } else {
+                Due::Date(name.due_ms)
+            };
+            let waiter = Waiter { file: file.to_owned(), sender: None, bytes: 0, earlier: Vec::new() };
+            waiting.add(name.claim.ticket, due, waiter);
+        }
+        disk.for_each(Path::new(layout::HELD), |_, _| waiting.held += 1)?;
+        Ok(waiting)
+    }
+
+    pub fn add(&mut self, ticket: Ticket, due: Due, waiter: Waiter) {
+        match due {
+            Due::Date(ms) => self.by_date.insert((ms, ticket), waiter),
+            Due::At(instant) => self.by_instant.insert((instant, ticket), waiter),
+        };
+    }
+
+    /// Takes one message that is due now, the longest due first.
+    pub fn pop_due(&mut self, now: Now) -> Option<Waiter> {
+        if let Some(entry) = self.by_instant.first_entry() {
+            if entry.key().0 <= now.mono {
+                return Some(entry.remove());
+            }
+        }
+        if let Some(entry) = self.by_date.first_entry() {
+            if entry.key().0 <= now.wall_ms {
+                return Some(entry.remove());
+            }
+        }
+        None
+    }
+
+    /// How long until the next one is due. Dates are looked at again with every scan, as the clock may be set.
+    pub fn next(&self, now: Now) -> Option<Duration> {
+        let by_instant = self.by_instant.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now.mono));
+        let by_date =
+            self.by_date.first_key_value().map(|((ms, _), _)| Duration::from_millis(ms.saturating_sub(now.wall_ms)));
+        by_instant.into_iter().chain(by_date).min()
+    }
+
+    pub fn len(&self) -> u64 {
+        (self.by_date.len() + self.by_instant.len()) as u64 + self.held
+    }
+}
+
+/// How much waits of each sender: deferred, and in the drop for a busy extension.
+#[derive(Debug, Default)]
+pub struct Senders {
+    waiting: HashMap<AgentId, (u64, u64)>,
+}
+
+impl Senders {
+    pub fn add(&mut self, sender: &AgentId, bytes: u64) {
+        let load = self.waiting.entry(sender.clone()).or_default();
+        load.0 += 1;
+        load.1 += bytes;
+    }
+
+    pub fn remove(&mut self, sender: &AgentId, bytes: u64) {
+        if let Some(load) = self.waiting.get_mut(sender) {
+            load.0 = load.0.saturating_sub(1);
+            load.1 = load.1.saturating_sub(bytes);
+            if load.0 == 0 {
+                self.waiting.remove(sender);
+            }
+        }
+    }
+
+    /// Messages and bytes of this sender.
+    pub fn of(&self, sender: &AgentId) -> (u64, u64) {
+        self.waiting.get(sender).copied().unwrap_or_default()
+    }
+}
