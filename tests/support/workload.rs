@@ -19,12 +19,7 @@ pub struct Sent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Archived, and its one reply lies in its sender's inbox with this payload, byte for byte.
-    Replied {
-        id: String,
-        sender: String,
-        action: String,
-        payload: String,
-    },
+    Replied { id: String, sender: String, action: String, payload: String },
     /// Archived, and its reply is the registration as stored in `agents/`.
     Registered { id: String, sender: String, name: String },
     /// Archived, and one copy lies in the inbox of each of these.
@@ -57,34 +52,17 @@ pub const ODD_PAYLOAD: &str =
 pub fn echo(file: &str, sender: &str, id: &str, payload: &str) -> Sent {
     let action = "mcp.core.echo";
     let bytes = message(id, sender, "\"postroom\"", action, payload);
-    let fate = Fate::Replied {
-        id: id.into(),
-        sender: sender.into(),
-        action: action.into(),
-        payload: payload.into(),
-    };
-    Sent {
-        file: file.into(),
-        bytes,
-        fate,
-    }
+    let fate = Fate::Replied { id: id.into(), sender: sender.into(), action: action.into(), payload: payload.into() };
+    Sent { file: file.into(), bytes, fate }
 }
 
 /// A message from `sender` to one agent, or to several as a list.
 pub fn delivery(file: &str, sender: &str, id: &str, to: &[&str]) -> Sent {
     let names: Vec<String> = to.iter().map(|name| format!("\"{name}\"")).collect();
-    let recipient = if let [one] = names.as_slice() {
-        one.clone()
-    } else {
-        format!("[{}]", names.join(", "))
-    };
+    let recipient = if let [one] = names.as_slice() { one.clone() } else { format!("[{}]", names.join(", ")) };
     let bytes = message(id, sender, &recipient, "notes.add", ODD_PAYLOAD);
     let to = to.iter().map(|name| (*name).to_owned()).collect();
-    Sent {
-        file: file.into(),
-        bytes,
-        fate: Fate::Delivered { id: id.into(), to },
-    }
+    Sent { file: file.into(), bytes, fate: Fate::Delivered { id: id.into(), to } }
 }
 
 fn message(id: &str, sender: &str, recipient: &str, action: &str, payload: &str) -> Vec<u8> {
@@ -98,40 +76,23 @@ fn message(id: &str, sender: &str, recipient: &str, action: &str, payload: &str)
 /// One message of each kind: two echoes, one twice, an agent, a list, nonsense, nobody, a registration.
 pub fn one_of_each() -> Vec<Sent> {
     let first = echo("01.json", "alice", "a-1", ODD_PAYLOAD);
-    let again = Sent {
-        file: "07.json".into(),
-        fate: Fate::Duplicate,
-        ..first.clone()
-    };
+    let again = Sent { file: "07.json".into(), fate: Fate::Duplicate, ..first.clone() };
     let nonsense = Sent {
         file: "05.json".into(),
         bytes: br#"{"id":"torn","sender":"ali"#.to_vec(),
-        fate: Fate::Dead {
-            code: "malformed-json".into(),
-            answer: None,
-        },
+        fate: Fate::Dead { code: "malformed-json".into(), answer: None },
     };
-    let answer = Some(Answer {
-        id: "a-3".into(),
-        sender: "alice".into(),
-    });
+    let answer = Some(Answer { id: "a-3".into(), sender: "alice".into() });
     let nobody = Sent {
         file: "06.json".into(),
         bytes: message("a-3", "alice", "\"nobody-here\"", "notes.add", "null"),
-        fate: Fate::Dead {
-            code: "unknown-recipient".into(),
-            answer,
-        },
+        fate: Fate::Dead { code: "unknown-recipient".into(), answer },
     };
     let card = r#"{"name":"carol","version":"1.0.0","capabilities":["notes"]}"#;
     let register = Sent {
         file: "08.json".into(),
         bytes: message("c-1", "carol", "\"postroom\"", "mcp.core.register", card),
-        fate: Fate::Registered {
-            id: "c-1".into(),
-            sender: "carol".into(),
-            name: "carol".into(),
-        },
+        fate: Fate::Registered { id: "c-1".into(), sender: "carol".into(), name: "carol".into() },
     };
     vec![
         first,
@@ -152,6 +113,5 @@ pub fn drop_all(workspace: &Workspace, sent: &[Sent]) {
         Fate::Replied { .. } | Fate::Registered { .. } | Fate::Dead { .. } | Fate::Duplicate => &[],
     });
     agents.for_each(|agent| workspace.add_inbox(agent));
-    sent.iter()
-        .for_each(|sent| workspace.drop_file(&sent.file, &sent.bytes));
+    sent.iter().for_each(|sent| workspace.drop_file(&sent.file, &sent.bytes));
 }

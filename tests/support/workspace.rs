@@ -25,11 +25,7 @@ impl Workspace {
     /// not move for three looks of 20 ms has lost its lease.
     pub fn new(durability: Durability) -> Self {
         let memory = Path::new("/dev/shm");
-        let holder = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        };
+        let holder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let holder = holder.expect("a temporary folder can be made");
         // Without links: the tracer compares paths as the kernel says them.
         let workspace = holder.path().canonicalize().expect("the folder exists").join("ws");
@@ -44,7 +40,10 @@ impl Workspace {
              [retry]\nfirst_ms = 10\nmax_ms = 50\n"
         );
         fs::write(workspace.join("postroom.toml"), settings).expect("the settings can be written");
-        Self { _holder: holder, bus }
+        let made = Self { _holder: holder, bus };
+        let said = made.command("init").output().expect("the program can be started");
+        assert!(said.status.success(), "postroom init: {}", String::from_utf8_lossy(&said.stderr));
+        made
     }
 
     /// The bus folder.
@@ -62,12 +61,7 @@ impl Workspace {
         use std::io::Write as _;
         let hidden = self.bus.join(format!(".{name}.writing"));
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&hidden)
-            .expect("the drop can be written");
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&hidden).expect("the drop can be written");
         file.write_all(bytes).expect("the message is written");
         drop(file);
         fs::rename(&hidden, self.bus.join(name)).expect("the message is dropped");
@@ -82,8 +76,12 @@ impl Workspace {
 
     /// `postroom serve` on this bus.
     pub fn serve(&self) -> Command {
+        self.command("serve")
+    }
+
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
-        command.arg("serve").arg("--bus").arg(&self.bus).current_dir("/");
+        command.arg(name).arg("--bus").arg(&self.bus).current_dir("/");
         command
     }
 
@@ -96,11 +94,7 @@ impl Workspace {
             };
             let name = path.strip_prefix(&self.bus).unwrap_or(&path).display();
             let mode = meta.permissions().mode() & 0o7777;
-            let size = if meta.is_dir() {
-                "folder".to_owned()
-            } else {
-                format!("{} bytes", meta.len())
-            };
+            let size = if meta.is_dir() { "folder".to_owned() } else { format!("{} bytes", meta.len()) };
             writeln!(told, "  {mode:04o} {name} ({size})").expect("text can be appended");
         }
         told
@@ -108,11 +102,7 @@ impl Workspace {
 }
 
 fn private_folder(path: &Path) {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .expect("a folder can be made");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).expect("a folder can be made");
 }
 
 /// Everything below a folder, sorted; what vanishes meanwhile is left out.

@@ -30,15 +30,7 @@ pub struct Case {
 impl Verdict {
     /// The verdict on a case that reached its step.
     pub fn on(name: String, findings: Vec<String>, scene: impl FnOnce() -> String) -> Self {
-        if findings.is_empty() {
-            Self::Held
-        } else {
-            Self::Broken(Case {
-                name,
-                findings,
-                scene: scene(),
-            })
-        }
+        if findings.is_empty() { Self::Held } else { Self::Broken(Case { name, findings, scene: scene() }) }
     }
 }
 
@@ -101,36 +93,36 @@ fn guarded(case: impl FnOnce() -> Verdict, name: impl FnOnce() -> String) -> Ver
     catch_unwind(AssertUnwindSafe(case)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned();
         let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Verdict::Broken(Case {
-            name: name(),
-            findings: vec![said.unwrap_or_default()],
-            scene: String::new(),
-        })
+        Verdict::Broken(Case { name: name(), findings: vec![said.unwrap_or_default()], scene: String::new() })
     })
 }
 
-/// Equal findings are told once, with the cases in which they were made and the scene of the first.
+/// Equal findings are told once, with the cases in which they were made; then the scenes of the first of each.
 fn tell(broken: Vec<Case>) {
-    const GROUPS: usize = 12;
-    const NAMES: usize = 6;
+    const FINDINGS: usize = 30;
+    const NAMES: usize = 5;
+    const SCENES: usize = 4;
     if broken.is_empty() {
         return;
     }
-    let mut groups: BTreeMap<String, Vec<&Case>> = BTreeMap::new();
-    for case in &broken {
-        let findings: Vec<String> = case.findings.iter().map(|finding| usual_spelling(finding)).collect();
-        groups.entry(findings.join("\n")).or_default().push(case);
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, case) in broken.iter().enumerate() {
+        for finding in &case.findings {
+            groups.entry(usual_spelling(finding)).or_default().push(index);
+        }
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
-    let mut told = format!("{} cases broke a promise, in {} ways\n", broken.len(), groups.len());
-    for (findings, cases) in groups.iter().take(GROUPS) {
-        told += &format!("\n== in {} cases:\n{findings}\n", cases.len());
-        cases
-            .iter()
-            .take(NAMES)
-            .for_each(|case| told += &format!("   {}\n", case.name));
-        told += &format!("-- the first of them:\n{}\n", cases[0].scene);
+    let mut told = format!("{} cases broke a promise, with {} findings\n", broken.len(), groups.len());
+    for (finding, cases) in groups.iter().take(FINDINGS) {
+        told += &format!("\n== in {} cases: {finding}\n", cases.len());
+        cases.iter().take(NAMES).for_each(|index| told += &format!("   {}\n", broken[*index].name));
+    }
+    let mut shown: Vec<usize> = groups.iter().map(|(_, cases)| cases[0]).collect();
+    shown.dedup();
+    for index in shown.into_iter().take(SCENES) {
+        let Case { name, findings, scene } = &broken[index];
+        told += &format!("\n-- {name}: {}\n{scene}\n", findings.join("\n   "));
     }
     panic!("{told}");
 }
@@ -142,27 +134,15 @@ fn a_case_that_fails_is_told_and_the_others_still_run() {
         count_up(2, |number| {
             ran.fetch_add(1, Ordering::SeqCst);
             match number {
-                3 => Verdict::on(
-                    "killed before #3".to_owned(),
-                    vec!["a reply is missing".to_owned()],
-                    String::new,
-                ),
+                3 => Verdict::on("killed before #3".to_owned(), vec!["a reply is missing".to_owned()], String::new),
                 4 => panic!("it hangs"),
                 10.. => Verdict::Past,
                 _ => Verdict::Held,
             }
         })
     }));
-    let said = broken
-        .expect_err("two cases failed")
-        .downcast::<String>()
-        .expect("a formatted message");
-    for part in [
-        "2 cases broke a promise",
-        "killed before #3",
-        "a reply is missing",
-        "it hangs",
-    ] {
+    let said = broken.expect_err("two cases failed").downcast::<String>().expect("a formatted message");
+    for part in ["2 cases broke a promise", "killed before #3", "a reply is missing", "it hangs"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     assert!(ran.into_inner() >= 10, "all cases up to the end ran");

@@ -30,15 +30,7 @@ fn faults(step: &Step) -> Vec<Fault> {
         (Kind::Grows | Kind::Changes, "flock") => vec![libc::EIO, libc::EINTR],
         (Kind::Grows | Kind::Changes, _) => vec![libc::EIO, libc::ENOSPC, libc::EROFS],
     };
-    let interruptible = [
-        "write",
-        "pwrite64",
-        "writev",
-        "fsync",
-        "fdatasync",
-        "fallocate",
-        "ftruncate",
-    ];
+    let interruptible = ["write", "pwrite64", "writev", "fsync", "fdatasync", "fallocate", "ftruncate"];
     if interruptible.contains(&step.call) {
         errors.push(libc::EINTR);
     }
@@ -73,17 +65,9 @@ fn cases(steps: &[Step]) -> Vec<Case> {
     }
     let mut cases = Vec::new();
     for (what, steps) in kinds {
-        let places = if steps.len() > 4 {
-            vec![1, steps.len() / 2]
-        } else {
-            vec![1]
-        };
+        let places = if steps.len() > 4 { vec![1, steps.len() / 2] } else { vec![1] };
         for nth in places {
-            cases.extend(faults(steps[0]).into_iter().map(|fault| Case {
-                what: what.to_owned(),
-                nth,
-                fault,
-            }));
+            cases.extend(faults(steps[0]).into_iter().map(|fault| Case { what: what.to_owned(), nth, fault }));
         }
     }
     cases
@@ -91,10 +75,7 @@ fn cases(steps: &[Step]) -> Vec<Case> {
 
 fn failed_at(durability: Durability, case: &Case) -> Verdict {
     let mut scene = Scene::new(durability);
-    let aim = Aim::Named {
-        what: case.what.clone(),
-        nth: case.nth,
-    };
+    let aim = Aim::Named { what: case.what.clone(), nth: case.nth };
     let service = scene.serve(Scope::Failable, Plan::Fail(aim, case.fault));
     scene.settle("at first", || service.has_ended());
     scene.drop_one_more("11.json");
@@ -104,23 +85,12 @@ fn failed_at(durability: Durability, case: &Case) -> Verdict {
     let name = format!("{} at {} ({})", told(case.fault), case.what, case.nth);
     let reached = service.reached(LONG);
     scene.ends(service, "the service", Ending::Exit(0));
-    if reached {
-        scene.verdict(name)
-    } else {
-        scene.verdict_without_fault(&name)
-    }
+    if reached { scene.verdict(name) } else { scene.verdict_without_fault(&name) }
 }
 
 fn runs_still(scene: &mut Scene, service: &Traced) {
     let ended = service.has_ended();
-    scene.note(
-        "before it was asked to",
-        if ended {
-            Err("the service ended".to_owned())
-        } else {
-            Ok(())
-        },
-    );
+    scene.note("before it was asked to", if ended { Err("the service ended".to_owned()) } else { Ok(()) });
 }
 
 fn told(fault: Fault) -> String {
@@ -134,12 +104,7 @@ fn sweep(durability: Durability) {
     let cases = cases(&undisturbed(durability));
     assert!(cases.len() > 100, "a service makes more kinds of steps: {cases:#?}");
     let missed = each(WORKERS, &cases, |case| failed_at(durability, case));
-    assert!(
-        missed.len() * 5 < cases.len(),
-        "{} of {} were never reached: {missed:#?}",
-        missed.len(),
-        cases.len()
-    );
+    assert!(missed.len() * 5 < cases.len(), "{} of {} were never reached: {missed:#?}", missed.len(), cases.len());
 }
 
 #[test]
@@ -158,17 +123,11 @@ fn full_disk(durability: Durability, from: usize) -> Verdict {
     let mut scene = Scene::new(durability);
     let choose = Box::new(move |step: &Step| step.kind == Kind::Grows && step.number >= from);
     let service = scene.serve(Scope::Changes, Plan::FailWhile(choose, libc::ENOSPC));
-    scene.settle("before the disk was full", || {
-        service.hit().is_some() || service.has_ended()
-    });
+    scene.settle("before the disk was full", || service.hit().is_some() || service.has_ended());
     scene.drop_one_more("11.json");
     let tried = wait_until(LONG, || {
         let refused = service.refused();
-        if refused >= REFUSED || service.has_ended() {
-            Ok(())
-        } else {
-            Err(format!("it tried only {refused} times"))
-        }
+        if refused >= REFUSED || service.has_ended() { Ok(()) } else { Err(format!("it tried only {refused} times")) }
     });
     scene.note("while the disk was full", tried);
     service.heal();

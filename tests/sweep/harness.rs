@@ -37,9 +37,7 @@ fn play(part: Part, folder: &Path, plan: Plan) -> Report {
 
 /// The names that `mkdir` and its like have where only the calls with a folder descriptor exist.
 fn plain(what: &str) -> String {
-    what.replace("renameat2 ", "rename ")
-        .replace("renameat ", "rename ")
-        .replace("mkdirat ", "mkdir ")
+    what.replace("renameat2 ", "rename ").replace("renameat ", "rename ").replace("mkdirat ", "mkdir ")
 }
 
 #[test]
@@ -57,21 +55,14 @@ fn counts_the_calls_on_the_bus_and_no_others() {
 
 #[test]
 fn a_kill_is_exactly_before_or_after_the_call() {
-    for (at, when, reply_staged) in [
-        (7, When::Before, false),
-        (7, When::After, true),
-        (8, When::Before, true),
-    ] {
+    for (at, when, reply_staged) in [(7, When::Before, false), (7, When::After, true), (8, When::Before, true)] {
         let (_holder, folder) = bus();
         let report = play(Part::Line, &folder, Plan::Kill(Aim::Number(at), when));
         assert_eq!(report.ending, Ending::Signal(libc::SIGKILL));
         assert_eq!(plain(&report.hit.expect("it was reached").what), LINE[at - 1]);
         let room = folder.join("processing/1/0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11");
         assert_eq!(room.join("reply").exists(), reply_staged, "killed {when:?} {at}");
-        assert_eq!(
-            fs::read_dir(&room).expect("the room is there").count(),
-            1 + usize::from(reply_staged)
-        );
+        assert_eq!(fs::read_dir(&room).expect("the room is there").count(), 1 + usize::from(reply_staged));
     }
 }
 
@@ -86,20 +77,13 @@ fn past_the_last_step_nothing_is_hit() {
 #[test]
 fn an_error_arrives_and_the_call_does_not_happen() {
     let (_holder, folder) = bus();
-    let aim = Aim::Named {
-        what: "fdatasync processing/1/ROOM/reply".to_owned(),
-        nth: 1,
-    };
+    let aim = Aim::Named { what: "fdatasync processing/1/ROOM/reply".to_owned(), nth: 1 };
     let report = play(Part::Line, &folder, Plan::Fail(aim, Fault::Errno(libc::EIO)));
     assert_eq!(report.ending, Ending::Exit(libc::EIO), "{}", report.output);
     assert_eq!(report.hit.expect("it was reached").call, "fdatasync");
 
     let (_holder, folder) = bus();
-    let report = play(
-        Part::Line,
-        &folder,
-        Plan::Fail(Aim::Number(6), Fault::Errno(libc::EROFS)),
-    );
+    let report = play(Part::Line, &folder, Plan::Fail(Aim::Number(6), Fault::Errno(libc::EROFS)));
     assert_eq!(report.ending, Ending::Exit(libc::EROFS));
     assert!(folder.join("a.json").exists(), "the claim was not made");
 }
@@ -109,11 +93,7 @@ fn a_short_write_writes_half() {
     let (_holder, folder) = bus();
     let report = play(Part::Line, &folder, Plan::Fail(Aim::Number(8), Fault::ShortWrite));
     let writes = report.steps.iter().filter(|step| step.call == "write").count();
-    assert_eq!(
-        (report.ending, writes),
-        (Ending::Exit(0), 2),
-        "the rest is written by a second call"
-    );
+    assert_eq!((report.ending, writes), (Ending::Exit(0), 2), "the rest is written by a second call");
     assert_eq!(fs::read(folder.join("a.reply.json")).expect("published"), b"0123456789");
 }
 
@@ -121,12 +101,8 @@ fn a_short_write_writes_half() {
 fn a_full_disk_stays_full_until_it_is_healed() {
     let (_holder, folder) = bus();
     let full = Box::new(|step: &crate::support::trace::Step| step.kind == crate::support::trace::Kind::Grows);
-    let program = Traced::start(
-        Part::Stubborn.command(&folder),
-        &folder,
-        Scope::Changes,
-        Plan::FailWhile(full, libc::ENOSPC),
-    );
+    let program =
+        Traced::start(Part::Stubborn.command(&folder), &folder, Scope::Changes, Plan::FailWhile(full, libc::ENOSPC));
     let began = std::time::Instant::now();
     while program.steps() < 5 {
         assert!(began.elapsed() < SOON && !program.has_ended(), "it tries again");
@@ -148,10 +124,7 @@ fn all_threads_are_followed_and_all_stand_still() {
         let step = program.stopped(SOON).expect("it has 240 steps");
         assert_eq!((step.number, program.is_stopped()), (at, true));
         let counted = program.steps();
-        for task in fs::read_dir(format!("/proc/{}/task", program.pid()))
-            .expect("it is alive")
-            .flatten()
-        {
+        for task in fs::read_dir(format!("/proc/{}/task", program.pid())).expect("it is alive").flatten() {
             let status = fs::read_to_string(task.path().join("status")).expect("a thread tells its state");
             assert!(status.contains("t (tracing stop)"), "{status}");
         }
@@ -188,20 +161,12 @@ fn a_program_that_hangs_is_reported_and_killed() {
 #[test]
 fn a_stopped_program_that_is_dropped_is_killed() {
     let (_holder, folder) = bus();
-    let program = Traced::start(
-        Part::Line.command(&folder),
-        &folder,
-        Scope::Changes,
-        Plan::Stop(Aim::Number(6)),
-    );
+    let program = Traced::start(Part::Line.command(&folder), &folder, Scope::Changes, Plan::Stop(Aim::Number(6)));
     assert!(program.stopped(SOON).is_some());
     let pid = program.pid();
     drop(program);
     assert!(!Path::new(&format!("/proc/{pid}")).exists(), "nothing is left of it");
-    assert!(
-        folder.join("a.json").exists(),
-        "the call before which it stood was never made"
-    );
+    assert!(folder.join("a.json").exists(), "the call before which it stood was never made");
 }
 
 #[test]
@@ -209,27 +174,12 @@ fn what_differs_from_run_to_run_is_replaced_by_words() {
     let room = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
     for (path, usual) in [
         (format!("processing/.{room}/{room}/log"), "processing/.ROOM/ROOM/log"),
-        (
-            format!("processing/2/{room}/1.{room}~a.json"),
-            "processing/2/ROOM/1.TICKET~a.json",
-        ),
-        (
-            format!("archive/2026-11-21/07/{room}~m-1.json"),
-            "archive/DAY/HH/TICKET~m-1.json",
-        ),
-        (
-            "archive/2026-11-21/journal.jsonl".to_owned(),
-            "archive/DAY/journal.jsonl",
-        ),
-        (
-            format!("deferred/1763683200000.1.{room}~b.json"),
-            "deferred/MS.1.TICKET~b.json",
-        ),
+        (format!("processing/2/{room}/1.{room}~a.json"), "processing/2/ROOM/1.TICKET~a.json"),
+        (format!("archive/2026-11-21/07/{room}~m-1.json"), "archive/DAY/HH/TICKET~m-1.json"),
+        ("archive/2026-11-21/journal.jsonl".to_owned(), "archive/DAY/journal.jsonl"),
+        (format!("deferred/1763683200000.1.{room}~b.json"), "deferred/MS.1.TICKET~b.json"),
         ("inbox/alice/.tmpA1b2C3".to_owned(), "inbox/alice/.tmpRANDOM"),
-        (
-            "inbox/agent-b/deliver-1.json".to_owned(),
-            "inbox/agent-b/deliver-1.json",
-        ),
+        ("inbox/agent-b/deliver-1.json".to_owned(), "inbox/agent-b/deliver-1.json"),
     ] {
         assert_eq!(usual_spelling(&path), usual);
     }

@@ -35,18 +35,9 @@ fn recover(workspace: &Workspace) -> (Report, Vec<String>) {
 fn scene(workspace: &Workspace, killed: &[&Report], last: &Report) -> String {
     let mut told = String::new();
     for report in killed {
-        told += &format!(
-            "steps before the kill:\n{}it said:\n{}\n",
-            report.tail(15),
-            report.output
-        );
+        told += &format!("steps before the kill:\n{}it said:\n{}\n", report.tail(15), report.output);
     }
-    told + &format!(
-        "the last run's steps:\n{}it said:\n{}\n{}",
-        last.tail(400),
-        last.output,
-        workspace.tree()
-    )
+    told + &format!("the last run's steps:\n{}it said:\n{}\n{}", last.tail(150), last.output, workspace.tree())
 }
 
 fn killed_once(durability: Durability, at: usize, when: When) -> Verdict {
@@ -56,9 +47,7 @@ fn killed_once(durability: Durability, at: usize, when: When) -> Verdict {
     match &killed.hit {
         None if findings.is_empty() && killed.ending == Ending::Exit(0) => Verdict::Past,
         hit => {
-            let step = hit
-                .as_ref()
-                .map_or_else(|| format!("nothing: {:?}", killed.ending), ToString::to_string);
+            let step = hit.as_ref().map_or_else(|| format!("nothing: {:?}", killed.ending), ToString::to_string);
             let name = format!("killed {when:?} {step}");
             Verdict::on(name, findings, || scene(&workspace, &[&killed], &last))
         }
@@ -76,11 +65,9 @@ fn killed_twice(durability: Durability, first: usize, second: usize) -> Verdict 
             Verdict::on(name, findings, || scene(&workspace, &[&one, &two], &last))
         }
         _ if findings.is_empty() => Verdict::Past,
-        _ => Verdict::on(
-            format!("killed before {first}, then at most {second}"),
-            findings,
-            || scene(&workspace, &[&one, &two], &last),
-        ),
+        _ => Verdict::on(format!("killed before {first}, then at most {second}"), findings, || {
+            scene(&workspace, &[&one, &two], &last)
+        }),
     }
 }
 
@@ -88,16 +75,8 @@ fn killed_twice(durability: Durability, first: usize, second: usize) -> Verdict 
 fn undisturbed(durability: Durability) -> usize {
     let workspace = fresh(durability);
     let (report, findings) = recover(&workspace);
-    assert!(
-        findings.is_empty(),
-        "{findings:#?}\n{}",
-        scene(&workspace, &[], &report)
-    );
-    assert!(
-        report.steps.len() > 40,
-        "eight messages take more steps:\n{}",
-        report.tail(40)
-    );
+    assert!(findings.is_empty(), "{findings:#?}\n{}", scene(&workspace, &[], &report));
+    assert!(report.steps.len() > 40, "eight messages take more steps:\n{}", report.tail(40));
     report.steps.len()
 }
 
@@ -111,17 +90,10 @@ fn sweep(durability: Durability) {
 fn sweep_twice(durability: Durability) {
     let steps = undisturbed(durability);
     let spread = |count: usize| (1..=steps).step_by((steps / count).max(1)).collect::<Vec<_>>();
-    let pairs: Vec<(usize, usize)> = spread(12)
-        .into_iter()
-        .flat_map(|first| spread(9).into_iter().map(move |second| (first, second)))
-        .collect();
-    let missed = each(WORKERS, &pairs, |(first, second)| {
-        killed_twice(durability, *first, *second)
-    });
-    assert!(
-        missed.len() * 2 < pairs.len(),
-        "most pairs were never reached: {missed:?}"
-    );
+    let pairs: Vec<(usize, usize)> =
+        spread(12).into_iter().flat_map(|first| spread(9).into_iter().map(move |second| (first, second))).collect();
+    let missed = each(WORKERS, &pairs, |(first, second)| killed_twice(durability, *first, *second));
+    assert!(missed.len() * 2 < pairs.len(), "most pairs were never reached: {missed:?}");
 }
 
 #[test]

@@ -30,12 +30,7 @@ impl Scene {
         let workspace = Workspace::new(durability);
         let sent = one_of_each();
         drop_all(&workspace, &sent);
-        Self {
-            workspace,
-            sent,
-            findings: Vec::new(),
-            ended: Vec::new(),
-        }
+        Self { workspace, sent, findings: Vec::new(), ended: Vec::new() }
     }
 
     /// Starts a service.
@@ -56,11 +51,7 @@ impl Scene {
                 return Ok(());
             }
             let findings = audit(bus, sent, Moment::Idle);
-            if findings.is_empty() {
-                Ok(())
-            } else {
-                Err(findings.join("; "))
-            }
+            if findings.is_empty() { Ok(()) } else { Err(findings.join("; ")) }
         });
         self.note(when, settled);
     }
@@ -88,11 +79,7 @@ impl Scene {
         sleeper.wake();
         let awake = wait_until(LONG, || {
             let made = sleeper.steps() - before;
-            if made >= AWAKE || sleeper.has_ended() {
-                Ok(())
-            } else {
-                Err(format!("it made only {made} steps"))
-            }
+            if made >= AWAKE || sleeper.has_ended() { Ok(()) } else { Err(format!("it made only {made} steps")) }
         });
         self.note("woken", awake);
     }
@@ -108,8 +95,7 @@ impl Scene {
         match service.finish(LONG) {
             Ok(report) => {
                 if report.ending != expected {
-                    self.findings
-                        .push(format!("{who} ended with {:?} instead of {expected:?}", report.ending));
+                    self.findings.push(format!("{who} ended with {:?} instead of {expected:?}", report.ending));
                 }
                 self.ended.push((who.to_owned(), report));
             }
@@ -119,14 +105,8 @@ impl Scene {
 
     /// The last audit, when every service has ended.
     pub fn verdict(mut self, name: String) -> Verdict {
-        self.findings
-            .extend(audit(self.workspace.bus(), &self.sent, Moment::Ended));
-        let Self {
-            workspace,
-            findings,
-            ended,
-            ..
-        } = self;
+        self.findings.extend(audit(self.workspace.bus(), &self.sent, Moment::Ended));
+        let Self { workspace, findings, ended, .. } = self;
         Verdict::on(name, findings, || {
             let told: String = ended.iter().map(|(who, report)| tell(who, report)).collect();
             told + &workspace.tree()
@@ -145,15 +125,11 @@ impl Scene {
 /// The steps around the fault, or the last ones, and what the program printed.
 fn tell(who: &str, report: &Report) -> String {
     let last = report.steps.len();
-    let (from, to) = report.hit.as_ref().map_or((last.saturating_sub(200), last), |hit| {
-        (hit.number.saturating_sub(20), hit.number + 100)
-    });
+    let (from, to) = report
+        .hit
+        .as_ref()
+        .map_or((last.saturating_sub(200), last), |hit| (hit.number.saturating_sub(20), hit.number + 100));
     let shown = report.steps.iter().filter(|step| (from..=to).contains(&step.number));
-    let steps: String = shown
-        .map(|step| format!("  #{} {}\n", step.number, step.exact))
-        .collect();
-    format!(
-        "{who}: {:?} after {last} steps, of them\n{steps}it said:\n{}\n",
-        report.ending, report.output
-    )
+    let steps: String = shown.map(|step| format!("  #{} {}\n", step.number, step.exact)).collect();
+    format!("{who}: {:?} after {last} steps, of them\n{steps}it said:\n{}\n", report.ending, report.output)
 }

@@ -93,12 +93,8 @@ fn threads(bus: &Path) -> io::Result<()> {
         (0..20).try_for_each(|_| fs::write(&path, "x").and_then(|()| fs::remove_file(&path)))
     };
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..4)
-            .map(|at| scope.spawn(move || work(format!("thread-{at}"))))
-            .collect();
-        running
-            .into_iter()
-            .try_for_each(|thread| thread.join().expect("the stand-in's threads do not panic"))
+        let running: Vec<_> = (0..4).map(|at| scope.spawn(move || work(format!("thread-{at}")))).collect();
+        running.into_iter().try_for_each(|thread| thread.join().expect("the stand-in's threads do not panic"))
     })
 }
 

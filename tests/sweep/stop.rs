@@ -62,9 +62,7 @@ fn two_stopped(first: usize, second: usize, waking: Waking) -> Verdict {
     scene.stop(one, "the first service");
     scene.stop(two, "the second service");
     scene.stop(three, "the third service");
-    scene.verdict(format!(
-        "stood still before {one_step}, the next before {two_step}, {waking:?}"
-    ))
+    scene.verdict(format!("stood still before {one_step}, the next before {two_step}, {waking:?}"))
 }
 
 /// Two services run; the one under test is killed, whichever of them is active.
@@ -108,17 +106,11 @@ fn two_of_three_hang_in_turn() {
     let mut cases = Vec::new();
     for first in (5..100).step_by(13) {
         for second in (5..100).step_by(13) {
-            let waking = if (first + second) % 2 == 0 {
-                Waking::FirstFirst
-            } else {
-                Waking::SecondFirst
-            };
+            let waking = if (first + second) % 2 == 0 { Waking::FirstFirst } else { Waking::SecondFirst };
             cases.push((first, second, waking));
         }
     }
-    let missed = each(WORKERS, &cases, |(first, second, waking)| {
-        two_stopped(*first, *second, *waking)
-    });
+    let missed = each(WORKERS, &cases, |(first, second, waking)| two_stopped(*first, *second, *waking));
     assert!(missed.len() * 2 < cases.len(), "most were never reached: {missed:?}");
 }
 

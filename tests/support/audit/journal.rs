@@ -13,11 +13,7 @@ impl Audit<'_> {
     pub(super) fn journals(&mut self) {
         let mut finished: BTreeMap<String, Vec<Members>> = BTreeMap::new();
         let mut torn = Vec::new();
-        for path in self
-            .files("archive")
-            .into_iter()
-            .filter(|path| path.ends_with("journal.jsonl"))
-        {
+        for path in self.files("archive").into_iter().filter(|path| path.ends_with("journal.jsonl")) {
             let bytes = self.bytes(&path);
             for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let Ok(members) = serde_json::from_slice::<Members>(line) else {
@@ -34,9 +30,7 @@ impl Audit<'_> {
         for line in torn {
             // Cut before its ticket, it may be anybody's; whose it was must have his whole line then, like everybody.
             let cut_early = line.starts_with('{') && !line.contains("\"ticket\":\"");
-            let cut_inside = line
-                .rsplit_once("\"ticket\":\"")
-                .is_some_and(|(_, rest)| !rest.contains('"'));
+            let cut_inside = line.rsplit_once("\"ticket\":\"").is_some_and(|(_, rest)| !rest.contains('"'));
             let completed = finished.keys().any(|ticket| line.contains(ticket.as_str()));
             if !cut_early && !cut_inside && !completed {
                 self.find(format!("a journal line is torn and not completed: {line:?}"));
@@ -69,8 +63,7 @@ fn same_story(one: &Members, other: &Members) -> bool {
     const WHO_AND_WHEN: [&str; 5] = ["at", "term", "instance", "n", "ms"];
     let story = |line: &Members| {
         let told = line.iter().filter(|(name, _)| !WHO_AND_WHEN.contains(&name.as_str()));
-        told.map(|(name, raw)| (name.clone(), raw.get().to_owned()))
-            .collect::<Vec<_>>()
+        told.map(|(name, raw)| (name.clone(), raw.get().to_owned())).collect::<Vec<_>>()
     };
     story(one) == story(other)
 }

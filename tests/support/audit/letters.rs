@@ -16,15 +16,9 @@ impl Audit<'_> {
                 self.find(format!("{} is not named <ticket>~<id>.json", path.display()));
                 continue;
             };
-            match left
-                .iter()
-                .position(|(sent, wanted)| sent.bytes == bytes && *wanted == part)
-            {
+            match left.iter().position(|(sent, wanted)| sent.bytes == bytes && *wanted == part) {
                 Some(at) => drop(left.remove(at)),
-                None => self.find(format!(
-                    "{} is archived once too often, or not as it came",
-                    path.display()
-                )),
+                None => self.find(format!("{} is archived once too often, or not as it came", path.display())),
             }
         }
         for (sent, part) in left {
@@ -50,15 +44,10 @@ impl Audit<'_> {
 
     /// Each refused message lies in `dead-letter/` once, as it came, beside its reason.
     pub(super) fn dead_letters(&mut self) {
-        let mut left: Vec<&Sent> = self
-            .sent
-            .iter()
-            .filter(|sent| matches!(sent.fate, Fate::Dead { .. }))
-            .collect();
+        let mut left: Vec<&Sent> = self.sent.iter().filter(|sent| matches!(sent.fate, Fate::Dead { .. })).collect();
         let files = self.files("dead-letter");
-        let (reasons, letters): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .partition(|path| path.to_string_lossy().ends_with(".why.json"));
+        let (reasons, letters): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|path| path.to_string_lossy().ends_with(".why.json"));
         for reason in &reasons {
             let letter = reason.to_string_lossy().replace(".why.json", ".json");
             if !letters.contains(&PathBuf::from(letter)) {
@@ -75,15 +64,11 @@ impl Audit<'_> {
                 None => {
                     let why = PathBuf::from(letter.to_string_lossy().replace(".json", ".why.json"));
                     let why = String::from_utf8_lossy(&self.bytes(&why)).into_owned();
-                    self.find(format!(
-                        "{} is dead once too often, or not as it came: {why}",
-                        letter.display()
-                    ));
+                    self.find(format!("{} is dead once too often, or not as it came: {why}", letter.display()));
                 }
             }
         }
-        left.into_iter()
-            .for_each(|sent| self.find(format!("{sent} is not in dead-letter/")));
+        left.into_iter().for_each(|sent| self.find(format!("{sent} is not in dead-letter/")));
     }
 
     fn reason(&mut self, letter: &Path, sent: &Sent) {
@@ -95,8 +80,7 @@ impl Audit<'_> {
         let mut expect = |name: &str, value: &str| {
             let found = text(&why, name);
             if found.as_deref() != Some(value) {
-                self.findings
-                    .push(format!("{} says {name} {found:?} instead of {value:?}", path.display()));
+                self.findings.push(format!("{} says {name} {found:?} instead of {value:?}", path.display()));
             }
         };
         expect("code", code);

@@ -40,11 +40,7 @@ type Members = BTreeMap<String, Box<RawValue>>;
 
 /// Everything that is wrong with the bus, a sentence each. Empty: nothing is.
 pub fn audit(bus: &Path, sent: &[Sent], moment: Moment) -> Vec<String> {
-    let mut audit = Audit {
-        bus,
-        sent,
-        findings: Vec::new(),
-    };
+    let mut audit = Audit { bus, sent, findings: Vec::new() };
     audit.nothing_foreign();
     audit.nothing_at_work(moment);
     audit.nothing_open_to_others();
@@ -65,9 +61,7 @@ impl Audit<'_> {
     fn files(&self, folder: &str) -> Vec<PathBuf> {
         let below = below(&self.bus.join(folder));
         let files = below.into_iter().filter(|path| !path.is_dir());
-        files
-            .map(|path| path.strip_prefix(self.bus).expect("below the bus").to_owned())
-            .collect()
+        files.map(|path| path.strip_prefix(self.bus).expect("below the bus").to_owned()).collect()
     }
 
     fn bytes(&mut self, path: &Path) -> Vec<u8> {

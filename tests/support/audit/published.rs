@@ -13,17 +13,8 @@ struct Expected<'a> {
 }
 
 enum Content<'a> {
-    Reply {
-        id: &'a str,
-        sender: &'a str,
-        action: &'a str,
-        payload: Option<&'a str>,
-    },
-    Refusal {
-        id: &'a str,
-        sender: &'a str,
-        code: &'a str,
-    },
+    Reply { id: &'a str, sender: &'a str, action: &'a str, payload: Option<&'a str> },
+    Refusal { id: &'a str, sender: &'a str, code: &'a str },
     Copy,
 }
 
@@ -45,12 +36,7 @@ impl Audit<'_> {
             let members = self.object(&path);
             self.has_delivery(&path, &members);
             match content {
-                Content::Reply {
-                    id,
-                    sender,
-                    action,
-                    payload,
-                } => {
+                Content::Reply { id, sender, action, payload } => {
                     self.is_reply(&path, &members, id, sender);
                     self.says(&path, &members, "action", action);
                     let found = members.get("payload").map(|raw| raw.get());
@@ -60,9 +46,7 @@ impl Audit<'_> {
                 }
                 Content::Refusal { id, sender, code } => {
                     self.is_reply(&path, &members, id, sender);
-                    let error = members
-                        .get("error")
-                        .and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
+                    let error = members.get("error").and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
                     let found = error.and_then(|error| text(&error, "code"));
                     if found.as_deref() != Some(code) || members.contains_key("payload") {
                         self.find(format!("{}: error code {found:?} instead of {code:?}", path.display()));
@@ -90,9 +74,7 @@ impl Audit<'_> {
     }
 
     fn has_delivery(&mut self, path: &Path, members: &Members) {
-        let delivery = members
-            .get("delivery")
-            .and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
+        let delivery = members.get("delivery").and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
         let delivery = delivery.unwrap_or_default();
         for name in ["acceptedAt", "attempt", "trust", "hops", "correlationId"] {
             if !delivery.contains_key(name) {
@@ -107,17 +89,10 @@ impl Audit<'_> {
         for (name, value) in &dropped {
             let found = members.get(name).map(|raw| raw.get());
             if found != Some(value.get()) {
-                self.find(format!(
-                    "{}: {name} {found:?} instead of {:?}",
-                    path.display(),
-                    value.get()
-                ));
+                self.find(format!("{}: {name} {found:?} instead of {:?}", path.display(), value.get()));
             }
         }
-        for name in members
-            .keys()
-            .filter(|name| name.as_str() != "delivery" && !dropped.contains_key(*name))
-        {
+        for name in members.keys().filter(|name| name.as_str() != "delivery" && !dropped.contains_key(*name)) {
             self.find(format!("{}: {name} was not in the message", path.display()));
         }
     }
@@ -132,30 +107,18 @@ impl Audit<'_> {
             let card = PathBuf::from(format!("agents/{sender}.json"));
             expected.push(card.clone());
             if !self.bus.join(&card).exists() {
-                self.find(format!(
-                    "{} is missing: {sent} was answered without effect",
-                    card.display()
-                ));
+                self.find(format!("{} is missing: {sent} was answered without effect", card.display()));
                 continue;
             }
             let stored = self.object(&card);
             self.says(&card, &stored, "name", name);
             let reply = self.object(&PathBuf::from(format!("inbox/{sender}/{id}.reply.json")));
-            let told = reply
-                .get("payload")
-                .and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
-            let told = told.unwrap_or_default();
-            for name in ["name", "version", "capabilities"] {
-                let (stored, told) = (
-                    stored.get(name).map(|raw| raw.get()),
-                    told.get(name).map(|raw| raw.get()),
-                );
-                if stored != told || stored.is_none() {
-                    self.find(format!(
-                        "{}: {name} is stored as {stored:?}, told as {told:?}",
-                        card.display()
-                    ));
-                }
+            let value = |raw: &str| serde_json::from_str::<serde_json::Value>(raw).unwrap_or_default();
+            let told = reply.get("payload").map(|raw| value(raw.get()));
+            let stored: serde_json::Map<_, _> =
+                stored.iter().map(|(name, raw)| (name.clone(), value(raw.get()))).collect();
+            if told.as_ref() != Some(&serde_json::Value::Object(stored.clone())) {
+                self.find(format!("{} holds {stored:?}, told was {told:?}", card.display()));
             }
         }
         for path in self.files("agents").into_iter().filter(|path| !expected.contains(path)) {
@@ -167,61 +130,21 @@ impl Audit<'_> {
 fn expected(sent: &Sent) -> Vec<Expected<'_>> {
     let reply = |sender: &str, id: &str| PathBuf::from(format!("inbox/{sender}/{id}.reply.json"));
     match &sent.fate {
-        Fate::Replied {
-            id,
-            sender,
-            action,
-            payload,
-        } => {
-            let content = Content::Reply {
-                id,
-                sender,
-                action,
-                payload: Some(payload),
-            };
-            vec![Expected {
-                path: reply(sender, id),
-                sent,
-                content,
-            }]
+        Fate::Replied { id, sender, action, payload } => {
+            let content = Content::Reply { id, sender, action, payload: Some(payload) };
+            vec![Expected { path: reply(sender, id), sent, content }]
         }
         Fate::Registered { id, sender, .. } => {
-            let content = Content::Reply {
-                id,
-                sender,
-                action: "mcp.core.register",
-                payload: None,
-            };
-            vec![Expected {
-                path: reply(sender, id),
-                sent,
-                content,
-            }]
+            let content = Content::Reply { id, sender, action: "mcp.core.register", payload: None };
+            vec![Expected { path: reply(sender, id), sent, content }]
         }
         Fate::Delivered { id, to } => {
             let copy = |agent: &String| PathBuf::from(format!("inbox/{agent}/{id}.json"));
-            to.iter()
-                .map(|agent| Expected {
-                    path: copy(agent),
-                    sent,
-                    content: Content::Copy,
-                })
-                .collect()
+            to.iter().map(|agent| Expected { path: copy(agent), sent, content: Content::Copy }).collect()
         }
-        Fate::Dead {
-            code,
-            answer: Some(answer),
-        } => {
-            let content = Content::Refusal {
-                id: &answer.id,
-                sender: &answer.sender,
-                code,
-            };
-            vec![Expected {
-                path: reply(&answer.sender, &answer.id),
-                sent,
-                content,
-            }]
+        Fate::Dead { code, answer: Some(answer) } => {
+            let content = Content::Refusal { id: &answer.id, sender: &answer.sender, code };
+            vec![Expected { path: reply(&answer.sender, &answer.id), sent, content }]
         }
         Fate::Dead { answer: None, .. } | Fate::Duplicate => Vec::new(),
     }

@@ -75,12 +75,7 @@ pub fn table(scope: Scope) -> Vec<Call> {
 }
 
 fn call(name: &'static str, number: i64, shape: Shape, kind: Kind) -> Call {
-    Call {
-        name,
-        number,
-        shape,
-        kind,
-    }
+    Call { name, number, shape, kind }
 }
 
 fn changing() -> Vec<Call> {
@@ -93,12 +88,7 @@ fn changing() -> Vec<Call> {
         call("writev", libc::SYS_writev, Shape::Descriptor, Grows),
         call("pwritev", libc::SYS_pwritev, Shape::Descriptor, Grows),
         call("pwritev2", libc::SYS_pwritev2, Shape::Descriptor, Grows),
-        call(
-            "copy_file_range",
-            libc::SYS_copy_file_range,
-            Shape::TwoDescriptors,
-            Grows,
-        ),
+        call("copy_file_range", libc::SYS_copy_file_range, Shape::TwoDescriptors, Grows),
         call("sendfile", libc::SYS_sendfile, Shape::Descriptor, Grows),
         call("fallocate", libc::SYS_fallocate, Shape::Descriptor, Grows),
         call("ftruncate", libc::SYS_ftruncate, Shape::Descriptor, Changes),
@@ -172,20 +162,10 @@ const THIS_ARCHITECTURE: u32 = 0xC000_003E; // AUDIT_ARCH_X86_64, linux/audit.h
 const THIS_ARCHITECTURE: u32 = 0xC000_00B7; // AUDIT_ARCH_AARCH64
 
 fn statement(code: u32, k: u32) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
 fn skip_unless_equal(k: u32, if_equal: u8, if_not: u8) -> libc::sock_filter {
     let code = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    libc::sock_filter {
-        code,
-        jt: if_equal,
-        jf: if_not,
-        k,
-    }
+    libc::sock_filter { code, jt: if_equal, jf: if_not, k }
 }

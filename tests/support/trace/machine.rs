@@ -24,29 +24,14 @@ impl Registers {
     /// Reads them.
     pub fn of(tid: Tid) -> io::Result<Self> {
         let mut raw = MaybeUninit::<libc::user_regs_struct>::zeroed();
-        regset(
-            libc::PTRACE_GETREGSET,
-            tid,
-            NT_PRSTATUS,
-            raw.as_mut_ptr().cast(),
-            size_of::<libc::user_regs_struct>(),
-        )?;
+        regset(libc::PTRACE_GETREGSET, tid, NT_PRSTATUS, raw.as_mut_ptr().cast(), size_of::<libc::user_regs_struct>())?;
         // SAFETY: zeroed is a valid value of this struct of integers, and the kernel has filled it.
-        Ok(Self {
-            tid,
-            raw: unsafe { raw.assume_init() },
-        })
+        Ok(Self { tid, raw: unsafe { raw.assume_init() } })
     }
 
     fn store(&mut self) -> io::Result<()> {
         let size = size_of::<libc::user_regs_struct>();
-        regset(
-            libc::PTRACE_SETREGSET,
-            self.tid,
-            NT_PRSTATUS,
-            (&raw mut self.raw).cast(),
-            size,
-        )
+        regset(libc::PTRACE_SETREGSET, self.tid, NT_PRSTATUS, (&raw mut self.raw).cast(), size)
     }
 }
 
@@ -59,14 +44,7 @@ impl Registers {
 
     /// Its arguments.
     pub fn arguments(&self) -> [u64; 6] {
-        [
-            self.raw.rdi,
-            self.raw.rsi,
-            self.raw.rdx,
-            self.raw.r10,
-            self.raw.r8,
-            self.raw.r9,
-        ]
+        [self.raw.rdi, self.raw.rsi, self.raw.rdx, self.raw.r10, self.raw.r8, self.raw.r9]
     }
 
     /// Makes the kernel skip the call and return `-errno` (`man 2 seccomp`, SECCOMP_RET_TRACE).
@@ -100,13 +78,7 @@ impl Registers {
     pub fn refuse(mut self, errno: i32) -> io::Result<()> {
         const NT_ARM_SYSTEM_CALL: usize = 0x404; // linux/elf.h
         let mut none: libc::c_int = -1;
-        regset(
-            libc::PTRACE_SETREGSET,
-            self.tid,
-            NT_ARM_SYSTEM_CALL,
-            (&raw mut none).cast(),
-            size_of::<libc::c_int>(),
-        )?;
+        regset(libc::PTRACE_SETREGSET, self.tid, NT_ARM_SYSTEM_CALL, (&raw mut none).cast(), size_of::<libc::c_int>())?;
         self.raw.regs[0] = i64::from(-errno) as u64;
         self.store()
     }
@@ -121,17 +93,10 @@ impl Registers {
 const NT_PRSTATUS: usize = 1; // linux/elf.h: the general registers
 
 fn regset(request: Request, tid: Tid, set: usize, data: *mut libc::c_void, size: usize) -> io::Result<()> {
-    let mut area = libc::iovec {
-        iov_base: data,
-        iov_len: size,
-    };
+    let mut area = libc::iovec { iov_base: data, iov_len: size };
     // SAFETY: `area` describes memory that the caller owns, of `size` bytes.
     let answer = unsafe { libc::ptrace(request, tid, set, &raw mut area) };
-    if answer == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The C string at `address` in the thread's memory, without its NUL.
@@ -156,21 +121,11 @@ pub fn read_text(tid: Tid, address: u64) -> io::Result<Vec<u8>> {
 /// `length` bytes at `address` in the thread's memory.
 pub fn read_bytes(tid: Tid, address: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0u8; length];
-    let here = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: length,
-    };
-    let there = libc::iovec {
-        iov_base: address as usize as *mut libc::c_void,
-        iov_len: length,
-    };
+    let here = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
+    let there = libc::iovec { iov_base: address as usize as *mut libc::c_void, iov_len: length };
     // SAFETY: `here` is memory that we own; `there` is only read, and by the kernel.
     let got = unsafe { libc::process_vm_readv(tid, &raw const here, 1, &raw const there, 1, 0) };
     let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
     bytes.truncate(got);
-    if got == length {
-        Ok(bytes)
-    } else {
-        Err(io::Error::from_raw_os_error(libc::EFAULT))
-    }
+    if got == length { Ok(bytes) } else { Err(io::Error::from_raw_os_error(libc::EFAULT)) }
 }

@@ -87,10 +87,7 @@ impl Report {
     /// The last steps, one a line, for a failure's message.
     pub fn tail(&self, count: usize) -> String {
         let from = self.steps.len().saturating_sub(count);
-        self.steps[from..]
-            .iter()
-            .map(|step| format!("  #{} {}\n", step.number, step.exact))
-            .collect()
+        self.steps[from..].iter().map(|step| format!("  #{} {}\n", step.number, step.exact)).collect()
     }
 }
 
@@ -132,14 +129,7 @@ pub struct Traced {
 impl Traced {
     /// Starts it. `bus` is the folder whose calls count; it must exist, and its path contain no links.
     pub fn start(command: Command, bus: &Path, scope: Scope, plan: Plan) -> Self {
-        let watched = Watched {
-            phase: Phase::Running,
-            pid: 0,
-            steps: Vec::new(),
-            hit: None,
-            refused: 0,
-            wake: false,
-        };
+        let watched = Watched { phase: Phase::Running, pid: 0, steps: Vec::new(), hit: None, refused: 0, wake: false };
         let shared = Arc::new(Shared {
             watched: Mutex::new(watched),
             changed: Condvar::new(),
@@ -150,10 +140,7 @@ impl Traced {
             .name("tracer".to_owned())
             .spawn(move || tracer::run(command, &bus, scope, plan, &theirs))
             .expect("a thread can be started");
-        let traced = Self {
-            shared,
-            thread: Some(thread),
-        };
+        let traced = Self { shared, thread: Some(thread) };
         drop(traced.wait(Duration::from_secs(30), |watched| watched.pid != 0));
         traced
     }
@@ -165,11 +152,7 @@ impl Traced {
     /// When neither happens in time.
     pub fn stopped(&self, within: Duration) -> Option<Step> {
         let watched = self.wait(within, |watched| watched.phase != Phase::Running);
-        if watched.phase == Phase::Stopped {
-            watched.hit.clone()
-        } else {
-            None
-        }
+        if watched.phase == Phase::Stopped { watched.hit.clone() } else { None }
     }
 
     /// Whether the program stands at the plan's stop now.
@@ -241,16 +224,9 @@ impl Traced {
                 drop(watched);
                 let report = self.end();
                 let (tail, said) = (report.tail(12), report.output);
-                return Err(format!(
-                    "still running after {within:?}\n{where_it_is}last steps:\n{tail}said:\n{said}"
-                ));
+                return Err(format!("still running after {within:?}\n{where_it_is}last steps:\n{tail}said:\n{said}"));
             };
-            watched = self
-                .shared
-                .changed
-                .wait_timeout(watched, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            watched = self.shared.changed.wait_timeout(watched, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(watched);
         Ok(self.join().expect("finish consumes the only handle"))
@@ -262,17 +238,9 @@ impl Traced {
         while !done(&watched) && watched.phase != Phase::Ended {
             let left = within.checked_sub(began.elapsed()).unwrap_or_else(|| {
                 let last = watched.steps.last().map_or_else(String::new, ToString::to_string);
-                panic!(
-                    "nothing happened within {within:?}; last step: {last}\n{}",
-                    whereabouts(watched.pid)
-                )
+                panic!("nothing happened within {within:?}; last step: {last}\n{}", whereabouts(watched.pid))
             });
-            watched = self
-                .shared
-                .changed
-                .wait_timeout(watched, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            watched = self.shared.changed.wait_timeout(watched, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         watched
     }
@@ -305,9 +273,7 @@ impl Drop for Traced {
 /// # Panics
 /// When it does not end in time.
 pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, within: Duration) -> Report {
-    Traced::start(command, bus, scope, plan)
-        .finish(within)
-        .unwrap_or_else(|why| panic!("{why}"))
+    Traced::start(command, bus, scope, plan).finish(within).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// What each thread of a process is doing, by the kernel.
@@ -317,17 +283,8 @@ fn whereabouts(pid: libc::pid_t) -> String {
     };
     let tell = |path: std::path::PathBuf| {
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
-        let state = read("status")
-            .lines()
-            .find(|line| line.starts_with("State"))
-            .unwrap_or_default()
-            .to_owned();
-        format!(
-            "  thread {} {} in {}\n",
-            read("comm").trim(),
-            state,
-            read("syscall").trim()
-        )
+        let state = read("status").lines().find(|line| line.starts_with("State")).unwrap_or_default().to_owned();
+        format!("  thread {} {} in {}\n", read("comm").trim(), state, read("syscall").trim())
     };
     tasks.flatten().map(|task| tell(task.path())).collect()
 }

@@ -43,21 +43,12 @@ pub fn describe(tid: Tid, call: &Call, registers: &Registers, bus: &Path, scope:
     if !paths.iter().flatten().any(|path| path.starts_with(bus)) {
         return None;
     }
-    let spell = |path: &Option<PathBuf>| {
-        path.as_deref()
-            .map_or_else(|| "?".to_owned(), |path| relative(path, bus))
-    };
+    let spell = |path: &Option<PathBuf>| path.as_deref().map_or_else(|| "?".to_owned(), |path| relative(path, bus));
     let exact: Vec<String> = paths.iter().map(spell).collect();
     let name = format!("{}{flags}", call.name);
     let usual: Vec<String> = exact.iter().map(|path| usual_spelling(path)).collect();
     let what = format!("{name} {}", usual.join(" -> "));
-    Some(Step {
-        number: 0,
-        call: call.name,
-        kind,
-        what,
-        exact: format!("{name} {}", exact.join(" -> ")),
-    })
+    Some(Step { number: 0, call: call.name, kind, what, exact: format!("{name} {}", exact.join(" -> ")) })
 }
 
 /// For a call that opens: the flags that matter as text, and whether it changes anything. For others: no text.
@@ -103,29 +94,19 @@ fn paths(tid: Tid, shape: Shape, arguments: &[u64; 6]) -> Vec<Option<PathBuf>> {
         Shape::TextThenAt => vec![beside(1, 2)],
         Shape::Descriptor => vec![opened(tid, arguments[0] as libc::c_int)],
         Shape::TwoDescriptors => {
-            vec![
-                opened(tid, arguments[0] as libc::c_int),
-                opened(tid, arguments[2] as libc::c_int),
-            ]
+            vec![opened(tid, arguments[0] as libc::c_int), opened(tid, arguments[2] as libc::c_int)]
         }
     }
 }
 
 fn named(tid: Tid, dir: libc::c_int, address: u64) -> Option<PathBuf> {
-    let text = if address == 0 {
-        Vec::new()
-    } else {
-        machine::read_text(tid, address).ok()?
-    };
+    let text = if address == 0 { Vec::new() } else { machine::read_text(tid, address).ok()? };
     let path = PathBuf::from(OsString::from_vec(text));
     if path.is_absolute() {
         return Some(tidy(&path));
     }
-    let base = if dir == libc::AT_FDCWD {
-        std::fs::read_link(format!("/proc/{tid}/cwd")).ok()?
-    } else {
-        opened(tid, dir)?
-    };
+    let base =
+        if dir == libc::AT_FDCWD { std::fs::read_link(format!("/proc/{tid}/cwd")).ok()? } else { opened(tid, dir)? };
     Some(tidy(&base.join(path)))
 }
 
@@ -214,23 +195,14 @@ fn uuid_length(bytes: &[u8]) -> Option<usize> {
     const LENGTH: usize = 36;
     let text = bytes.get(..LENGTH)?;
     let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let fits = text
-        .iter()
-        .enumerate()
-        .all(|(at, b)| if dash(at) { *b == b'-' } else { b.is_ascii_hexdigit() });
+    let fits = text.iter().enumerate().all(|(at, b)| if dash(at) { *b == b'-' } else { b.is_ascii_hexdigit() });
     fits.then_some(LENGTH)
 }
 
 fn is_day(bytes: &[u8]) -> bool {
     let digit = |at: usize| if matches!(at, 4 | 7) { None } else { Some(at) };
     bytes.get(..10).is_some_and(|day| {
-        day.iter().enumerate().all(|(at, b)| {
-            if digit(at).is_some() {
-                b.is_ascii_digit()
-            } else {
-                *b == b'-'
-            }
-        })
+        day.iter().enumerate().all(|(at, b)| if digit(at).is_some() { b.is_ascii_digit() } else { *b == b'-' })
     })
 }
 

@@ -26,31 +26,13 @@ pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, shared: &Shar
     shared.lock().pid = pid;
     shared.changed.notify_all();
     let threads = HashMap::from([(pid, Thread::default())]);
-    let mut tracer = Tracer {
-        pid,
-        bus,
-        scope,
-        calls,
-        plan,
-        shared,
-        threads,
-        seen: 0,
-        still: None,
-    };
+    let mut tracer = Tracer { pid, bus, scope, calls, plan, shared, threads, seen: 0, still: None };
     let ending = tracer.follow();
     let mut said = Vec::new();
-    output
-        .rewind()
-        .and_then(|()| output.read_to_end(&mut said))
-        .expect("the program's output can be read");
+    output.rewind().and_then(|()| output.read_to_end(&mut said)).expect("the program's output can be read");
     let watched = shared.lock();
     let output = String::from_utf8_lossy(&said).into_owned();
-    Report {
-        ending,
-        steps: watched.steps.clone(),
-        hit: watched.hit.clone(),
-        output,
-    }
+    Report { ending, steps: watched.steps.clone(), hit: watched.hit.clone(), output }
 }
 
 struct Ended<'a>(&'a Shared);
@@ -63,10 +45,7 @@ impl Drop for Ended<'_> {
 }
 
 /// Starts the program with the filter in place and returns when it stands at its first instruction.
-#[expect(
-    clippy::zombie_processes,
-    reason = "`follow` waits for it, and for its threads, with `waitpid`"
-)]
+#[expect(clippy::zombie_processes, reason = "`follow` waits for it, and for its threads, with `waitpid`")]
 fn start(mut command: Command, calls: &[Call], output: &File) -> Tid {
     let stream = || Stdio::from(output.try_clone().expect("a descriptor can be duplicated"));
     command.stdin(Stdio::null()).stdout(stream()).stderr(stream());
@@ -74,29 +53,18 @@ fn start(mut command: Command, calls: &[Call], output: &File) -> Tid {
     // SAFETY: only system calls, and no memory is taken, between fork and exec.
     unsafe {
         command.pre_exec(move || {
-            let program = libc::sock_fprog {
-                len: filter.len() as u16,
-                filter: filter.as_mut_ptr(),
-            };
+            let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
             check(libc::ptrace(libc::PTRACE_TRACEME, 0, 0usize, 0usize))?;
             check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
             check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program).into())
         });
     }
     let child = command.spawn().unwrap_or_else(|why| {
-        panic!(
-            "cannot start {:?} under ptrace with a seccomp filter: {why}",
-            command.get_program()
-        )
+        panic!("cannot start {:?} under ptrace with a seccomp filter: {why}", command.get_program())
     });
     let pid = Tid::try_from(child.id()).expect("a process id fits");
-    let status = wait_for(pid)
-        .map(|(_, status)| status)
-        .expect("the child is ours to wait for");
-    assert!(
-        libc::WIFSTOPPED(status),
-        "the program ended before its first instruction: status {status:#x}"
-    );
+    let status = wait_for(pid).map(|(_, status)| status).expect("the child is ours to wait for");
+    assert!(libc::WIFSTOPPED(status), "the program ended before its first instruction: status {status:#x}");
     let options = libc::PTRACE_O_TRACESECCOMP
         | libc::PTRACE_O_TRACECLONE
         | libc::PTRACE_O_TRACEFORK
@@ -112,11 +80,7 @@ fn start(mut command: Command, calls: &[Call], output: &File) -> Tid {
 }
 
 fn check(answer: libc::c_long) -> io::Result<()> {
-    if answer == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Waits for this thread's own children alone, so that several traces in one test program do not disturb each other.
@@ -196,20 +160,14 @@ impl Tracer<'_> {
 
     fn stop_reported(&mut self, tid: Tid, status: libc::c_int) {
         // A new thread may report before its parent's call does: then its first stop is its birth.
-        let thread = self.threads.entry(tid).or_insert(Thread {
-            own_stops: 1,
-            awaits_call_end: false,
-        });
+        let thread = self.threads.entry(tid).or_insert(Thread { own_stops: 1, awaits_call_end: false });
         if let Some(still) = &mut self.still {
             if libc::WSTOPSIG(status) == libc::SIGSTOP && status >> 16 == 0 && thread.own_stops > 0 {
                 thread.own_stops -= 1;
                 still.insert(tid, Held::In(0));
             } else {
                 self.note_birth(tid, status);
-                self.still
-                    .as_mut()
-                    .expect("checked above")
-                    .insert(tid, Held::In(status));
+                self.still.as_mut().expect("checked above").insert(tid, Held::In(status));
             }
             return;
         }
@@ -219,11 +177,7 @@ impl Tracer<'_> {
 
     /// Registers a new thread when its parent reports it, before or after its own first stop.
     fn note_birth(&mut self, tid: Tid, status: libc::c_int) {
-        let births = [
-            libc::PTRACE_EVENT_CLONE,
-            libc::PTRACE_EVENT_FORK,
-            libc::PTRACE_EVENT_VFORK,
-        ];
+        let births = [libc::PTRACE_EVENT_CLONE, libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK];
         if !births.contains(&(status >> 16)) {
             return;
         }
@@ -231,10 +185,7 @@ impl Tracer<'_> {
         // SAFETY: the kernel writes one `unsigned long`.
         let told = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, tid, 0usize, &raw mut born) };
         if told != -1 {
-            self.threads.entry(born as Tid).or_insert(Thread {
-                own_stops: 1,
-                awaits_call_end: false,
-            });
+            self.threads.entry(born as Tid).or_insert(Thread { own_stops: 1, awaits_call_end: false });
         }
     }
 
@@ -307,15 +258,11 @@ impl Tracer<'_> {
             }
             Plan::Stop(_) => return self.stand_still(tid),
             Plan::Fail(_, Fault::Errno(errno)) | Plan::FailWhile(_, errno) => {
-                registers
-                    .refuse(*errno)
-                    .expect("the registers of a stopped thread can be set");
+                registers.refuse(*errno).expect("the registers of a stopped thread can be set");
             }
             Plan::Fail(_, Fault::ShortWrite) => {
                 let half = (registers.arguments()[2] / 2).max(1);
-                registers
-                    .set_third(half)
-                    .expect("the registers of a stopped thread can be set");
+                registers.set_third(half).expect("the registers of a stopped thread can be set");
             }
         }
         self.shared.changed.notify_all();
@@ -333,23 +280,14 @@ impl Tracer<'_> {
         for (other, thread) in self.threads.iter_mut().filter(|(other, _)| **other != tid) {
             thread.own_stops += 1;
             // SAFETY: a signal to a thread of our own child.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_tkill,
-                    libc::c_long::from(*other),
-                    libc::c_long::from(libc::SIGSTOP),
-                )
-            };
+            unsafe { libc::syscall(libc::SYS_tkill, libc::c_long::from(*other), libc::c_long::from(libc::SIGSTOP)) };
         }
         self.still = Some(HashMap::from([(tid, Held::AtTheCall)]));
     }
 
     /// Once every thread is held: says so, waits to be told to go on, and answers all the stops.
     fn rest_when_all_stand(&mut self) {
-        let complete = self
-            .still
-            .as_ref()
-            .is_some_and(|still| self.threads.keys().all(|tid| still.contains_key(tid)));
+        let complete = self.still.as_ref().is_some_and(|still| self.threads.keys().all(|tid| still.contains_key(tid)));
         if !complete {
             return;
         }
@@ -357,11 +295,7 @@ impl Tracer<'_> {
         watched.phase = Phase::Stopped;
         self.shared.changed.notify_all();
         while !watched.wake {
-            watched = self
-                .shared
-                .changed
-                .wait(watched)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            watched = self.shared.changed.wait(watched).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         watched.phase = Phase::Running;
         drop(watched);
