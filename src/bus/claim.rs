@@ -35,7 +35,7 @@ impl FileState {
             bytes: stat.st_size as u64,
             modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
             changed_ns: i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec),
-            links: stat.st_nlink as u64,
+            links: stat.st_nlink,
         }
     }
 

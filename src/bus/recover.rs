@@ -210,10 +210,10 @@ fn carry_out(
                 ids.note(ticket, note);
             }
         }
-        if let Some(note) = &record.answers {
-            if ids.answer_of(&note.sender, &note.id, &note.responder).is_none() {
-                ids.note_answer(record.claim.ticket, note);
-            }
+        if let Some(note) = &record.answers
+            && ids.answer_of(&note.sender, &note.id, &note.responder).is_none()
+        {
+            ids.note_answer(record.claim.ticket, note);
         }
         if !told.contains(&(record.claim.ticket, record.claim.attempt)) {
             let message = disk.read(&record.finish.path(), u64::MAX).ok().flatten().unwrap_or_default();
@@ -371,10 +371,10 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
         }
         move_aside(disk, &path.join(&entry.name), recovered)?;
     }
-    if disk.remove_folder(path)? {
-        if let Some(outer) = path.parent() {
-            disk.remove_folder(outer)?;
-        }
+    if disk.remove_folder(path)?
+        && let Some(outer) = path.parent()
+    {
+        disk.remove_folder(outer)?;
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ use super::room::{Line, Prepared, Room};
 /// What a look at the highest room found.
 #[derive(Debug)]
 pub enum Look {
-    /// Nobody is active: the next term can be begun.
-    Free,
+    /// Nobody is active: the term after this one (0: there was none) can be begun.
+    Free(u64),
     /// Somebody is, or may be.
     Held(Holder),
 }
@@ -105,15 +105,15 @@ fn room_of(disk: &Disk, outer: &Path) -> Result<Option<PathBuf>, BusError> {
 
 /// Looks at who is active, and returns the text of its line too (for [`Lease::look`]).
 pub fn look(disk: &Disk, here: &Place) -> Result<(Look, Vec<u8>), BusError> {
-    let Some(term) = terms(disk)?.first().copied() else { return Ok((Look::Free, Vec::new())) };
-    let Some(room) = room_of(disk, &layout::term_folder(term))? else { return Ok((Look::Free, Vec::new())) };
+    let Some(term) = terms(disk)?.first().copied() else { return Ok((Look::Free(0), Vec::new())) };
+    let Some(room) = room_of(disk, &layout::term_folder(term))? else { return Ok((Look::Free(term), Vec::new())) };
     let text = disk.read(&room.join(layout::ROOM_LINE), 64 * 1024)?.unwrap_or_default();
     let line = Line::parse(&text);
     let holder = Holder { term, lock: room.join(layout::ROOM_LOCK), line };
     // A lock says nothing across hosts; there only the line counts.
     let foreign = holder.line.as_ref().is_some_and(|line| !line.place.same_host(here));
     if !foreign && lock_is_free(disk, &holder.lock)? {
-        return Ok((Look::Free, text));
+        return Ok((Look::Free(term), text));
     }
     Ok((Look::Held(holder), text))
 }
@@ -134,9 +134,10 @@ pub fn wait_for_lock(disk: &Disk, lock: &Path) -> Result<(), BusError> {
     std::fs::File::from(fd).lock_exclusive().map_err(|e| DiskError::new("lock", lock, e).into())
 }
 
-/// Tries to begin the next term. `None`: somebody else was faster.
+/// Tries to begin the term after `after`, which [`look`] found free. `None`: somebody else was faster.
 pub fn begin(
     disk: &Disk,
+    after: u64,
     place: Place,
     durability: Durability,
     now_ms: u64,
@@ -156,8 +157,11 @@ pub fn begin(
             return Err(error);
         }
     };
-    let next = terms(disk)?.first().map_or(1, |highest| highest + 1);
-    let Some(room) = prepared.enter(disk, next)? else { return Ok(None) };
+    if terms(disk)?.first().is_some_and(|highest| *highest > after) {
+        prepared.discard(disk)?;
+        return Ok(None);
+    }
+    let Some(room) = prepared.enter(disk, after + 1)? else { return Ok(None) };
     if durability == Durability::Full {
         disk.sync_folder(Path::new(layout::PROCESSING))?;
     }

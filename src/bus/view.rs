@@ -58,7 +58,7 @@ impl View {
     /// Who is active; nobody if the owner of the highest term is dead.
     pub fn active(&self) -> Result<Option<Holder>, BusError> {
         Ok(match term::look(&self.disk, &self.here())?.0 {
-            Look::Free => None,
+            Look::Free(_) => None,
             Look::Held(holder) => Some(holder),
         })
     }

@@ -141,7 +141,7 @@ pub(super) fn answered((answer,): Answer, limits: &Limits) -> Handled {
     if bytes > limits.output_bytes {
         return Handled::Failed(output_too_big(limits));
     }
-    let reason = match answer.map(strict_json) {
+    let reason = match answer.map(JsonText::parse) {
         Ok(Ok(payload)) => return Handled::Reply(Payload::Text(payload)),
         Ok(Err(not_json)) => format!("the reply is not strict JSON: {not_json}"),
         Err(failure) => return Handled::Failed(failure.passed_on()),
@@ -208,39 +208,26 @@ impl GuestFailure {
     }
 }
 
-/// `{"code": …, "details": …}`, each part only if there is one. Details that are not JSON are passed on as a string.
+/// `{"code": …, "details": …}`, each part only if there is one. Details that are not JSON, or too deep for a place inside of this
+/// object, are passed on as a string.
 fn details(code: String, details: Option<String>) -> Option<JsonText> {
     let code = (!code.is_empty()).then(|| format!("\"code\":{}", quoted(&code)));
-    let details = details.map(|text| match strict_json(text) {
-        Ok(json) => format!("\"details\":{}", json.as_str()),
-        Err(NotJson { text, .. }) => format!("\"details\":{}", quoted(&text)),
-    });
-    let parts: Vec<String> = code.into_iter().chain(details).collect();
-    (!parts.is_empty()).then(|| JsonText::trusted(format!("{{{}}}", parts.join(","))))
+    let object = |details: Option<String>| {
+        let parts: Vec<String> = code.iter().cloned().chain(details).collect();
+        (!parts.is_empty()).then(|| format!("{{{}}}", parts.join(",")))
+    };
+    let as_json = details.as_deref().filter(|text| JsonText::parse(*text).is_ok());
+    let spelled = object(as_json.map(|text| format!("\"details\":{text}")));
+    if let (Some(spelled), true) = (spelled, as_json.is_some() || details.is_none())
+        && let Ok(checked) = JsonText::parse(spelled)
+    {
+        return Some(checked);
+    }
+    object(details.map(|text| format!("\"details\":{}", quoted(&text)))).map(JsonText::trusted)
 }
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// Text that an extension called JSON, and what is wrong with it.
-struct NotJson {
-    text: String,
-    reason: serde_json::Error,
-}
-
-impl std::fmt::Display for NotJson {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.reason.fmt(f)
-    }
-}
-
-/// The one place where an extension's JSON is checked.
-fn strict_json(text: String) -> Result<JsonText, NotJson> {
-    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-        Ok(_) => Ok(JsonText::trusted(text)),
-        Err(reason) => Err(NotJson { text, reason }),
-    }
 }
 
 /// At most this many bytes, cut between characters.

@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::message::AgentId;
+
 /// The largest component that is loaded, in bytes. A Python guest with its interpreter has 18 MB.
 const COMPONENT_BYTES: u64 = 256 << 20;
-
-/// The service's own name on the bus.
-const SERVICE: &str = "postroom";
 
 /// An installed extension that can be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +89,10 @@ pub(super) fn shown_name(path: &Path) -> String {
 /// The name of the extension in this file.
 pub(super) fn name(path: &Path) -> Result<String, String> {
     let name = path.file_stem().and_then(OsStr::to_str).ok_or("its name is not UTF-8")?;
-    if name == SERVICE {
-        return Err(format!("`{SERVICE}` is the service itself; give the file another name"));
+    if name == AgentId::POSTROOM {
+        return Err(format!("`{name}` is the service itself; give the file another name"));
     }
-    if !is_agent_id(name) {
+    if AgentId::parse(name).is_err() {
         return Err("its name cannot be an agent id: 1 to 128 characters of A-Z a-z 0-9 . _ -, starting with a letter or digit, \
                     without `..`, not ending in `.` or `.reply`, and no device name"
             .into());
@@ -188,29 +187,6 @@ impl fmt::Display for BadAbout {
     }
 }
 
-/// The pattern of the bus format, section 3.
-fn is_agent_id(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=128).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.as_bytes()[0].is_ascii_alphanumeric()
-        && !text.contains("..")
-        && !text.ends_with('.')
-        && !text.ends_with(".reply")
-        && !is_device_name(text)
-}
-
-/// Names that Windows gives to devices in every folder, also with an extension behind.
-fn is_device_name(text: &str) -> bool {
-    let stem = text.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    match stem.as_str() {
-        "con" | "prn" | "aux" | "nul" => true,
-        other => ["com", "lpt"]
-            .iter()
-            .any(|port| other.strip_prefix(port).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +206,7 @@ mod tests {
             "console",
             &"x".repeat(128),
         ] {
-            assert!(is_agent_id(name), "{name}");
+            assert!(AgentId::parse(name).is_ok(), "{name}");
         }
         for name in [
             "",
@@ -252,7 +228,7 @@ mod tests {
             "lpt9.txt",
             &"x".repeat(129),
         ] {
-            assert!(!is_agent_id(name), "{name}");
+            assert!(AgentId::parse(name).is_err(), "{name}");
         }
     }
 

@@ -44,10 +44,10 @@ pub fn admit(limits: &Limits, load: &Load, bytes: u64) -> Result<(), Refused> {
     if over(limits.bus_messages, load.bus_messages + 1) {
         return refuse("too many messages are waiting on this bus", "bus_messages", limits.bus_messages);
     }
-    if let Some(inboxes) = load.inboxes {
-        if over(limits.agents, inboxes + 1) {
-            return refuse("there are too many agents on this bus", "agents", limits.agents);
-        }
+    if let Some(inboxes) = load.inboxes
+        && over(limits.agents, inboxes + 1)
+    {
+        return refuse("there are too many agents on this bus", "agents", limits.agents);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ impl Registry {
     /// Reads the folder, if it changed since the last time. A file that is no registration is left alone and counts as none.
     pub fn refresh(&mut self, disk: &Disk) -> Result<(), BusError> {
         let Some(stat) = disk.stat(Path::new(layout::AGENTS))? else { return Ok(()) };
-        let changed = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+        let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
         if changed == self.read_at {
             return Ok(());
         }

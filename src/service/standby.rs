@@ -75,7 +75,7 @@ impl Watch {
     fn look(&mut self, core: &Core, here: &Place, interval: Duration) -> Result<Option<(Room, Log)>, BusError> {
         let (look, line) = term::look(&core.disk, here)?;
         let holder = match look {
-            Look::Free => return begin(core, here),
+            Look::Free(after) => return begin(core, here, after),
             Look::Held(holder) => holder,
         };
         self.check_place(&holder, here)?;
@@ -99,7 +99,7 @@ impl Watch {
         }
         core.say(&Notice::LeaseEnded { term: holder.term });
         self.lease.reset();
-        begin(core, here)
+        begin(core, here, holder.term)
     }
 
     /// Another mount namespace is never taken over from, and another host only once its line stands still.
@@ -115,11 +115,11 @@ impl Watch {
     }
 }
 
-fn begin(core: &Core, here: &Place) -> Result<Option<(Room, Log)>, BusError> {
+fn begin(core: &Core, here: &Place, after: u64) -> Result<Option<(Room, Log)>, BusError> {
     let now = Now::get();
     let day = time::day(now.wall_ms);
     let note = Note::Begin { journal: journal::length(&core.disk, &day)?, day };
-    term::begin(&core.disk, here.clone(), core.durability(), now.wall_ms, &note)
+    term::begin(&core.disk, after, here.clone(), core.durability(), now.wall_ms, &note)
 }
 
 /// Waits in a thread of its own until the holder's process has ended: the kernel then frees its lock, and this is told at once.

@@ -68,15 +68,15 @@ impl Waiting {
 
     /// Takes one message that is due now, the longest due first.
     pub fn pop_due(&mut self, now: Now) -> Option<Waiter> {
-        if let Some(entry) = self.by_instant.first_entry() {
-            if entry.key().0 <= now.mono {
-                return Some(entry.remove());
-            }
+        if let Some(entry) = self.by_instant.first_entry()
+            && entry.key().0 <= now.mono
+        {
+            return Some(entry.remove());
         }
-        if let Some(entry) = self.by_date.first_entry() {
-            if entry.key().0 <= now.wall_ms {
-                return Some(entry.remove());
-            }
+        if let Some(entry) = self.by_date.first_entry()
+            && entry.key().0 <= now.wall_ms
+        {
+            return Some(entry.remove());
         }
         None
     }

@@ -85,7 +85,7 @@ fn once(lines: Vec<JournalLine>) -> Vec<JournalLine> {
         }
     }
     let mut lines: Vec<JournalLine> = kept.into_values().collect();
-    lines.sort_by(|a, b| (a.at, a.attempt, a.n).cmp(&(b.at, b.attempt, b.n)));
+    lines.sort_by_key(|a| (a.at, a.attempt, a.n));
     lines
 }
 
