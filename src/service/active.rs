@@ -249,6 +249,9 @@ impl<'a> Active<'a> {
             self.requested = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
         }
+        if self.stop_at.is_none() {
+            self.drop.look_at_still(Duration::from_millis(settings.bus.grace_ms), now);
+        }
         if std::mem::take(&mut self.requested) && self.stop_at.is_none() {
             self.answer_requests(now)?;
         }
