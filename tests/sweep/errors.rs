@@ -83,7 +83,7 @@ fn failed_at(durability: Durability, case: &Case) -> Verdict {
     runs_still(&mut scene, &service);
     service.signal(libc::SIGTERM);
     let name = format!("{} at {} ({})", told(case.fault), case.what, case.nth);
-    let reached = service.reached(LONG);
+    let reached = service.ended(LONG).is_some();
     scene.ends(service, "the service", Ending::Exit(0));
     if reached { scene.verdict(name) } else { scene.verdict_without_fault(&name) }
 }

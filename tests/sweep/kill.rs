@@ -83,6 +83,7 @@ fn undisturbed(durability: Durability) -> usize {
 fn sweep(durability: Durability) {
     let steps = undisturbed(durability);
     let killed = count_up(WORKERS, |at| killed_once(durability, at, When::Before));
+    println!("killed before each of {killed} steps");
     // Which messages share a batch differs from run to run, so the number of steps does a little.
     assert!(killed * 2 > steps, "only {killed} of about {steps} steps were reached");
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,21 +17,18 @@ use super::step::{self, Step};
 use super::{Aim, Ending, Fault, Phase, Plan, Report, Shared, When};
 
 /// Starts the program and stays with it until it has ended.
-pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, shared: &Shared) -> Report {
-    let mut output = tempfile::tempfile().expect("a temporary file for the program's output");
+pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, shared: &Shared, output: &File) -> Report {
     let calls = calls::table(scope);
     // However this thread ends, nobody may wait for it for ever.
     let _ended = Ended(shared);
-    let pid = start(command, &calls, &output);
+    let pid = start(command, &calls, output);
     shared.lock().pid = pid;
     shared.changed.notify_all();
     let threads = HashMap::from([(pid, Thread::default())]);
     let mut tracer = Tracer { pid, bus, scope, calls, plan, shared, threads, seen: 0, still: None };
     let ending = tracer.follow();
-    let mut said = Vec::new();
-    output.rewind().and_then(|()| output.read_to_end(&mut said)).expect("the program's output can be read");
     let watched = shared.lock();
-    let output = String::from_utf8_lossy(&said).into_owned();
+    let output = super::printed(output);
     Report { ending, steps: watched.steps.clone(), hit: watched.hit.clone(), output }
 }
 
