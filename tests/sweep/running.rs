@@ -39,6 +39,11 @@ impl Scene {
         self.findings.extend(result.err().map(|why| format!("{what}: {why}")));
     }
 
+    /// Whether nothing was found wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
     /// Waits until every message is in its end state, or until `unless` makes that pointless.
     pub fn settle(&mut self, when: &str, mut unless: impl FnMut() -> bool) {
         let (bus, sent) = (self.workspace.bus(), &self.sent);

@@ -62,6 +62,8 @@ pub enum Plan {
     Stop(Aim),
     /// The call fails once.
     Fail(Aim, Fault),
+    /// The call fails once, and SIGKILL comes before the step that is so many steps later.
+    FailThenKill(Aim, Fault, usize),
     /// Every chosen call fails with this `errno`, until [`Traced::heal`].
     FailWhile(Choose, i32),
 }

@@ -119,6 +119,8 @@ enum Held {
     In(libc::c_int),
 }
 
+const STOPPED: &str = "the registers of a stopped thread can be set";
+
 struct Tracer<'a> {
     pid: Tid,
     bus: &'a Path,
@@ -227,11 +229,11 @@ impl Tracer<'_> {
         self.act(tid, registers, &step);
     }
 
-    fn act(&mut self, tid: Tid, registers: Registers, step: &Step) {
+    fn act(&mut self, tid: Tid, mut registers: Registers, step: &Step) {
         let aimed = match &self.plan {
             Plan::Count => false,
             Plan::FailWhile(choose, _) => !self.shared.healed.load(Ordering::SeqCst) && choose(step),
-            Plan::Kill(aim, _) | Plan::Stop(aim) | Plan::Fail(aim, _) => match aim {
+            Plan::Kill(aim, _) | Plan::Stop(aim) | Plan::Fail(aim, _) | Plan::FailThenKill(aim, ..) => match aim {
                 Aim::Number(number) => *number == step.number,
                 Aim::Named { what, nth } => {
                     self.seen += usize::from(*what == step.what);
@@ -239,13 +241,26 @@ impl Tracer<'_> {
                 }
             },
         };
+        if let (Plan::FailThenKill(_, _, later), Some(hit)) = (&self.plan, self.shared.lock().hit.as_ref())
+            && step.number == hit.number + later
+        {
+            return self.kill();
+        }
         if !aimed {
             return go_on(tid, libc::PTRACE_CONT, 0);
         }
         let mut watched = self.shared.lock();
         watched.hit.get_or_insert_with(|| step.clone());
-        watched.refused += usize::from(matches!(self.plan, Plan::Fail(..) | Plan::FailWhile(..)));
+        watched.refused +=
+            usize::from(matches!(self.plan, Plan::Fail(..) | Plan::FailThenKill(..) | Plan::FailWhile(..)));
         drop(watched);
+        let mut fail = |fault: &Fault| match fault {
+            Fault::Errno(errno) => registers.refuse(*errno).expect(STOPPED),
+            Fault::ShortWrite => {
+                let half = (registers.arguments()[2] / 2).max(1);
+                registers.set_third(half).expect(STOPPED);
+            }
+        };
         match &self.plan {
             Plan::Count => {}
             Plan::Kill(_, When::Before) => return self.kill(),
@@ -254,13 +269,8 @@ impl Tracer<'_> {
                 return go_on(tid, libc::PTRACE_SYSCALL, 0);
             }
             Plan::Stop(_) => return self.stand_still(tid),
-            Plan::Fail(_, Fault::Errno(errno)) | Plan::FailWhile(_, errno) => {
-                registers.refuse(*errno).expect("the registers of a stopped thread can be set");
-            }
-            Plan::Fail(_, Fault::ShortWrite) => {
-                let half = (registers.arguments()[2] / 2).max(1);
-                registers.set_third(half).expect("the registers of a stopped thread can be set");
-            }
+            Plan::Fail(_, fault) | Plan::FailThenKill(_, fault, _) => fail(fault),
+            Plan::FailWhile(_, errno) => fail(&Fault::Errno(*errno)),
         }
         self.shared.changed.notify_all();
         go_on(tid, libc::PTRACE_CONT, 0);
