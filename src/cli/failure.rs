@@ -40,6 +40,11 @@ impl Failure {
         Failure { silent, ..Failure::new(Exit::Failure, format!("cannot write to the standard output: {error}")) }
     }
 
+    /// What is wrong, and what can be done.
+    pub fn into_texts(self) -> (String, Option<String>) {
+        (self.message, self.hint)
+    }
+
     /// Says it on standard error.
     pub fn report(&self) {
         if self.silent {

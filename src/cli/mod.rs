@@ -7,6 +7,7 @@ mod agents;
 mod call;
 mod completions;
 mod dead_letter;
+mod doctor;
 mod drop;
 mod exit;
 mod failure;
@@ -89,6 +90,7 @@ enum Command {
     Trace(trace::Trace),
     Tail(tail::Tail),
     DeadLetter(dead_letter::DeadLetter),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -111,6 +113,7 @@ impl Cli {
             Command::Trace(command) => command.run(global),
             Command::Tail(command) => command.run(global),
             Command::DeadLetter(command) => command.run(global),
+            Command::Doctor(command) => command.run(global),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

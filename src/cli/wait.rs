@@ -17,7 +17,7 @@ pub struct Watch {
     changes: Receiver<()>,
     look: Duration,
     /// Watching ends with it.
-    _watcher: Option<RecommendedWatcher>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
@@ -32,9 +32,14 @@ impl Watch {
             folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive)).map(|()| watcher)
         });
         match watched {
-            Ok(watcher) => Watch { changes, look: LOOK, _watcher: Some(watcher) },
-            Err(_) => Watch { changes, look: LOOK_WITHOUT_EVENTS, _watcher: None },
+            Ok(watcher) => Watch { changes, look: LOOK, watcher: Some(watcher) },
+            Err(_) => Watch { changes, look: LOOK_WITHOUT_EVENTS, watcher: None },
         }
+    }
+
+    /// Does the system tell of changes? Otherwise looking is all there is.
+    pub fn has_events(&self) -> bool {
+        self.watcher.is_some()
     }
 
     /// Returns when it is time to look again: after a change, after a second, or when `until` is reached.
