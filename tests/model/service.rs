@@ -1,0 +1,363 @@
+//! One service process: from standing by to being active, and the way out. One `Call` is one system call.
+//!
+//! `possible` says which calls a service may make next, `make` makes one. Calls whose effect nobody else can see, not
+//! even a recovery after a kill, are joined with the next visible one, and say so. Messages are handled in `line.rs`,
+//! old rooms in `recovery.rs`. Deliberately absent: time. A service that hangs is one that is not chosen for a while.
+
+use super::rules::Rule;
+use super::scenario::Scenario;
+use super::state::{Era, LogId, Msg, Place, Room, RoomId, Run, State};
+use super::{line, recovery};
+
+/// What a service does now; with each mode, the call that comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Also: not started yet, killed, or stopped. A process that is never chosen again is one that never starts again.
+    #[default]
+    Standby,
+    /// The room is prepared; rename it to the term.
+    TakeTerm,
+    SyncTerm,
+    LookAgain,
+    TakeRooms,
+    ReadLogs,
+    SyncCopies,
+    ReplaceCopies,
+    UnlinkOldLogs,
+    SyncUnlinks,
+    ClearRooms,
+    /// An old room was listed and found empty; remove it.
+    RemoveRoom,
+    /// The line: claim, handle, commit, publish, finish.
+    Work,
+    ReplaceLog,
+    SyncFolder,
+    UnlinkFailed,
+    ReuseLog,
+    Stop(StopStep),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopStep {
+    Sync,
+    First,
+    Second,
+    Leave,
+}
+
+/// The memory of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Service {
+    pub mode: Mode,
+    /// The room it made, whose lock it holds, and whose path (term and uuid) it spells.
+    pub room: Option<RoomId>,
+    pub term: u8,
+    pub start: Start,
+    /// The held descriptor of the log: appending and syncing work wherever the room is by now.
+    pub log: Option<LogId>,
+    /// Ids that are used up, one bit each.
+    pub known: u8,
+    pub items: Vec<Item>,
+}
+
+/// Why a service may take a term; it matters only without `Rule::HighestTermIsActive`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Start {
+    #[default]
+    LockIsFree,
+    LeaseRanOut,
+}
+
+/// A message on its way through a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Item {
+    pub msg: Msg,
+    pub ticket: u8,
+    pub attempt: u8,
+    pub phase: Phase,
+    pub run: Run,
+    pub name: u8,
+    pub era: Era,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    Drop,
+    OldRoom,
+}
+
+/// How far a message is; the next call follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Read in the drop, in this version.
+    Read { version: u8 },
+    /// Claimed, but another file, or a changed one.
+    Misfit,
+    Claimed,
+    /// The start of handling is noted; the handler has run.
+    Started,
+    /// Its effect is staged, or it is a duplicate and has none.
+    Ready,
+    /// Its record is in the log, not yet synced.
+    Appended,
+    Decided,
+    Published,
+    Finished,
+}
+
+/// A system call; where it has two outcomes that the surroundings choose, there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Look,
+    TakeTerm,
+    SyncTerm,
+    LookAgain,
+    TakeRoom,
+    ReadLogs,
+    SyncCopies,
+    SyncOfCopiesFails,
+    ReplaceCopies,
+    UnlinkOldLog(RoomId),
+    SyncUnlinks,
+    UnlinkStaged(RoomId, Msg),
+    MoveUndecidedIntoOwnRoom(Msg),
+    FindNothing(RoomId),
+    RemoveRoom(RoomId),
+    Read(Msg),
+    Claim(Msg),
+    PutBack(Msg),
+    NoteStart(Msg),
+    SeeDuplicate(Msg),
+    Stage(Msg),
+    Append,
+    Sync,
+    SyncFails,
+    ReplaceLog,
+    SyncFolder,
+    UnlinkFailed(Msg),
+    Publish(Msg),
+    Finish(Msg),
+    NoteId(Msg),
+    Syncfs,
+    SyncfsFails,
+    ReuseLog,
+    RemoveLog,
+    RemoveLine,
+    LeaveRoom,
+    FindRoomGone,
+}
+
+/// The room that this service's path means now; none: the path does not resolve.
+pub fn own_room(scenario: &Scenario, state: &State, id: usize) -> Option<RoomId> {
+    let service = &state.services[id];
+    let made = service.room?;
+    let place = state.disk.rooms[made as usize].place;
+    if service.mode == Mode::Work && !scenario.rules.keep(Rule::PathFromRoot) {
+        return (place != Place::Gone).then_some(made);
+    }
+    if !scenario.rules.keep(Rule::PathNamesUuid) {
+        return state.disk.terms().find(|(term, _)| *term == service.term).map(|(_, room)| room);
+    }
+    (place == Place::Term(service.term)).then_some(made)
+}
+
+/// The process is gone, or says that its room is gone and starts over: both leave nothing but what is on the disk.
+pub fn start_over(state: &mut State, id: usize) {
+    state.services[id] = Service::default();
+}
+
+/// Syncs of folders change nothing that anybody sees before a power cut: searches without one leave these calls out.
+pub fn names_can_be_lost(scenario: &Scenario) -> bool {
+    scenario.budget.power_cuts > 0
+}
+
+/// A standby may take the next term: there is none, or the lock of the highest room is free.
+pub fn may_start(scenario: &Scenario, state: &State) -> bool {
+    let Some((_, highest)) = state.disk.highest() else {
+        return true;
+    };
+    if scenario.rules.keep(Rule::HighestTermIsActive) {
+        return state.lock_is_free(highest);
+    }
+    state.disk.terms().any(|(_, room)| state.lock_is_free(room))
+}
+
+pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
+    let may_fail = state.budget.failed_syncs > 0;
+    match state.services[id].mode {
+        Mode::Standby if may_start(scenario, state) => vec![Call::Look],
+        Mode::Standby => vec![],
+        Mode::TakeTerm => vec![Call::TakeTerm],
+        Mode::SyncTerm => vec![Call::SyncTerm],
+        Mode::LookAgain => vec![Call::LookAgain],
+        Mode::TakeRooms => vec![Call::TakeRoom],
+        Mode::ReadLogs => vec![Call::ReadLogs],
+        Mode::SyncCopies if may_fail => vec![Call::SyncCopies, Call::SyncOfCopiesFails],
+        Mode::SyncCopies => vec![Call::SyncCopies],
+        Mode::ReplaceCopies => vec![Call::ReplaceCopies],
+        Mode::UnlinkOldLogs | Mode::SyncUnlinks | Mode::ClearRooms | Mode::RemoveRoom => {
+            recovery::possible(scenario, state, id)
+        }
+        Mode::Work => line::possible(scenario, state, id),
+        Mode::ReplaceLog => vec![Call::ReplaceLog],
+        Mode::SyncFolder => vec![Call::SyncFolder],
+        Mode::UnlinkFailed => vec![line::unlink_failed(state, id)],
+        Mode::ReuseLog => vec![Call::ReuseLog],
+        Mode::Stop(step) => vec![stop_call(scenario, step)],
+    }
+}
+
+/// The log goes first: without the line beside it nobody could tell in which boot it was written.
+fn stop_call(scenario: &Scenario, step: StopStep) -> Call {
+    let log_first = scenario.rules.keep(Rule::LogRemovedBeforeLine);
+    match step {
+        StopStep::Sync => Call::Syncfs,
+        StopStep::First if log_first => Call::RemoveLog,
+        StopStep::First => Call::RemoveLine,
+        StopStep::Second if log_first => Call::RemoveLine,
+        StopStep::Second => Call::RemoveLog,
+        StopStep::Leave => Call::LeaveRoom,
+    }
+}
+
+pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
+    match call {
+        Call::Look => look(state, id, Start::LockIsFree),
+        Call::TakeTerm => take_term(scenario, state, id),
+        Call::SyncTerm => {
+            state.names_synced();
+            state.services[id].mode = Mode::LookAgain;
+        }
+        Call::LookAgain => look_again(scenario, state, id),
+        Call::TakeRoom => take_room(scenario, state, id),
+        Call::RemoveLog | Call::RemoveLine | Call::LeaveRoom => stop(scenario, state, id, call),
+        Call::FindRoomGone => start_over(state, id),
+        Call::ReadLogs
+        | Call::SyncCopies
+        | Call::SyncOfCopiesFails
+        | Call::ReplaceCopies
+        | Call::UnlinkOldLog(_)
+        | Call::SyncUnlinks
+        | Call::UnlinkStaged(..)
+        | Call::MoveUndecidedIntoOwnRoom(_)
+        | Call::FindNothing(_)
+        | Call::RemoveRoom(_) => recovery::make(scenario, state, id, call),
+        Call::Publish(_) if state.services[id].mode == Mode::ClearRooms => recovery::make(scenario, state, id, call),
+        Call::Finish(_) if state.services[id].mode == Mode::ClearRooms => recovery::make(scenario, state, id, call),
+        Call::Read(_)
+        | Call::Claim(_)
+        | Call::PutBack(_)
+        | Call::NoteStart(_)
+        | Call::SeeDuplicate(_)
+        | Call::Stage(_)
+        | Call::Append
+        | Call::Sync
+        | Call::SyncFails
+        | Call::ReplaceLog
+        | Call::SyncFolder
+        | Call::UnlinkFailed(_)
+        | Call::Publish(_)
+        | Call::Finish(_)
+        | Call::NoteId(_)
+        | Call::Syncfs
+        | Call::SyncfsFails
+        | Call::ReuseLog => line::make(scenario, state, id, call),
+    }
+}
+
+/// `ls processing/`, and the room prepared for the term after the highest one seen. Preparing (log, lock, line, sync)
+/// is joined with the look: nobody acts on a prepared room whose lock is held.
+pub fn look(state: &mut State, id: usize, start: Start) {
+    let term = state.disk.highest().map_or(1, |(highest, _)| highest + 1);
+    let (room, log) = (state.fresh_room(), state.fresh_log());
+    state.disk.rooms[room as usize] =
+        Room { place: Place::Prepared, line: Some(state.era), log: Some(log), ..Room::default() };
+    state.names_synced();
+    state.services[id] =
+        Service { mode: Mode::TakeTerm, room: Some(room), term, start, log: Some(log), ..Service::default() };
+}
+
+/// Rename without replacing `processing/.<uuid>` to `processing/<term>`.
+fn take_term(scenario: &Scenario, state: &mut State, id: usize) {
+    let (term, room) = (state.services[id].term, state.services[id].room.expect("prepared by look"));
+    if state.disk.terms().any(|(taken, _)| taken == term) {
+        // Somebody else won. Removing the prepared room is joined: only its maker or, after a kill, a winner sees it.
+        state.disk.rooms[room as usize].place = Place::Gone;
+        return start_over(state, id);
+    }
+    state.disk.rooms[room as usize].place = Place::Term(term);
+    state.services[id].mode = match (names_can_be_lost(scenario), scenario.rules.keep(Rule::SyncTermBeforeClaim)) {
+        (true, true) => Mode::SyncTerm,
+        (true, false) | (false, _) => Mode::LookAgain,
+    };
+}
+
+/// `ls processing/` again: a term above ours means that ours was free only because its room had been taken already.
+fn look_again(scenario: &Scenario, state: &mut State, id: usize) {
+    let Some(own) = own_room(scenario, state, id) else {
+        return start_over(state, id);
+    };
+    let late = state.disk.highest().is_some_and(|(highest, _)| highest > state.services[id].term);
+    if !late || !scenario.rules.keep(Rule::LookAgain) {
+        state.services[id].mode = Mode::TakeRooms;
+        return;
+    }
+    // The own, still empty term is taken away: back under the prepared name in one rename, then removed.
+    state.disk.rooms[own as usize].place = if state.disk.is_empty(own) { Place::Gone } else { Place::Prepared };
+    start_over(state, id);
+}
+
+/// The winner's first act, one room a call: list, and rename the next room into the own one. The list and the rename are
+/// joined: if the room moved in between, the rename says so and the list is read again.
+fn take_room(scenario: &Scenario, state: &mut State, id: usize) {
+    let Some(own) = own_room(scenario, state, id) else {
+        return start_over(state, id);
+    };
+    let own_term = state.services[id].term;
+    // Without terms a held lock would say "alive", to everybody but the one whose lease ran out on it.
+    let by_lease = state.services[id].start == Start::LeaseRanOut;
+    let takes_held = scenario.rules.keep(Rule::HighestTermIsActive) || by_lease;
+    // A term above ours is somebody who takes ours.
+    let lower = state.disk.terms().filter(|(term, room)| *term < own_term && (takes_held || state.lock_is_free(*room)));
+    let next = match scenario.rules.keep(Rule::HighestTermFirst) {
+        true => lower.max(),
+        false => lower.min(),
+    };
+    let prepared = || {
+        let taken = |room: &usize| {
+            state.disk.rooms[*room].place == Place::Prepared && state.lock_is_free(*room as RoomId)
+        };
+        let found = (0..state.disk.rooms.len()).find(taken).map(|room| room as RoomId);
+        found.filter(|_| scenario.rules.keep(Rule::TakePreparedRooms))
+    };
+    match next.map(|(_, room)| room).or_else(prepared) {
+        Some(room) => state.disk.rooms[room as usize].place = Place::Inside(own),
+        None => {
+            state.services[id].mode = Mode::ReadLogs;
+            state.services[id].start = Start::default();
+        }
+    }
+}
+
+/// The end of a clean stop: log, line, then lock and room. (The checkpoint before it is `Call::Syncfs`.)
+fn stop(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
+    let Some(own) = own_room(scenario, state, id) else {
+        return start_over(state, id);
+    };
+    let after = match state.services[id].mode {
+        Mode::Stop(StopStep::First) => StopStep::Second,
+        _other => StopStep::Leave,
+    };
+    state.services[id].mode = Mode::Stop(after);
+    match call {
+        Call::RemoveLog => state.disk.rooms[own as usize].log = None,
+        Call::RemoveLine => state.disk.rooms[own as usize].line = None,
+        _leave => {
+            if state.disk.is_empty(own) {
+                state.disk.rooms[own as usize].place = Place::Gone;
+            }
+            start_over(state, id);
+        }
+    }
+}
