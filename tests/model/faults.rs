@@ -3,9 +3,10 @@
 //! A failed sync is the other outcome of a service's own call and is found there. Deliberately absent: a kernel that
 //! reorders names (metadata is ordered: after a cut some moment since the last sync holds), and a disk that lies.
 
+use super::memory::{Mode, Start, StopStep};
 use super::rules::Rule;
 use super::scenario::{Arrival, PowerCut, Reader, Scenario};
-use super::service::{Mode, Start, StopStep, look, may_start, start_over};
+use super::service::{look, may_start, start_over};
 use super::state::{At, DropName, FileData, Msg, NAMES, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,9 @@ pub fn happen(scenario: &Scenario, state: &mut State, fault: Fault) {
             state.names_synced();
         }
         Fault::Take(name) => {
-            let reply = state.disk.inbox[name as usize].take().expect("the fault was made possible by this reply");
+            let reply = state.disk.inbox[name as usize]
+                .take()
+                .expect("the fault was made possible by this reply");
             state.history.taken[reply.msg as usize] = true;
         }
     }

@@ -1,13 +1,15 @@
-//! One message on its way through an active service: read, claim, handle, commit, publish, finish; and the log it needs.
+//! One message on its way through an active service: read, claim, handle, publish, finish (`commit.rs` has what lies between).
 //!
-//! A batch is one write of one or two records. Deliberately absent: what a handler does (each run answers differently),
+//! Deliberately absent: what a handler does (each run answers differently),
 //! retries, deferral, splits. Invariant: every change outside the room is one rename whose room side is the service's own
 //! path, so each of these calls can find the room gone.
 
+use super::commit::{self, own_log};
+use super::memory::{Call, Item, Origin, Phase};
 use super::rules::Rule;
 use super::scenario::{Arrival, Line, Scenario};
-use super::service::{Call, Item, Mode, Origin, Phase, StopStep, names_can_be_lost, own_room, start_over};
-use super::state::{At, DropName, EndState, Entry, FileData, Log, Msg, NAMES, Record, Reply, State};
+use super::service::{own_room, start_over};
+use super::state::{At, DropName, EndState, Entry, FileData, Msg, NAMES, Reply, State};
 
 /// Records in one batch, at most.
 const BATCH: usize = 2;
@@ -19,7 +21,7 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
     if scenario.line == Line::Pipelined || calls.is_empty() {
         before_decision(scenario, state, id, &mut calls);
     }
-    if may_checkpoint(scenario, state, id) {
+    if commit::may_checkpoint(scenario, state, id) {
         calls.push(Call::Syncfs);
         if state.budget.failed_syncs > 0 {
             calls.push(Call::SyncfsFails);
@@ -62,7 +64,10 @@ fn before_decision(scenario: &Scenario, state: &State, id: usize, calls: &mut Ve
         return;
     }
     let in_hand = |item: &&Item| item.phase < Phase::Ready;
-    let next = items.iter().find(in_hand).map(|item| next_of(scenario, state, id, item));
+    let next = items
+        .iter()
+        .find(in_hand)
+        .map(|item| next_of(scenario, state, id, item));
     if scenario.rules.keep(Rule::RecoveredBeforeNew) {
         calls.extend(next.or_else(|| claim_next(scenario, state)));
     } else {
@@ -108,20 +113,6 @@ fn reading_matters(scenario: &Scenario) -> bool {
     scenario.budget.rewrites > 0 || scenario.arrival == Arrival::SecondUnderTheSameName
 }
 
-/// A `syncfs` that may be followed by the reuse of the log: everything in it is published, finished, and its id noted.
-fn may_checkpoint(scenario: &Scenario, state: &State, id: usize) -> bool {
-    let service = &state.services[id];
-    let done = match (scenario.rules.keep(Rule::ReuseAfterFinish), scenario.rules.keep(Rule::ReuseAfterIds)) {
-        (true, true) => None,
-        (true, false) => Some(Phase::Finished),
-        (false, _) => Some(Phase::Published),
-    };
-    let in_log = |item: &Item| item.phase >= Phase::Appended;
-    let settled = |item: &Item| !in_log(item) || done.is_some_and(|phase| item.phase >= phase);
-    let log = &state.logs[service.log.expect("an active service holds its log") as usize];
-    state.budget.checkpoints > 0 && log.records().next().is_some() && service.items.iter().all(settled)
-}
-
 pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
     match call {
         Call::Read(msg) => read(state, id, msg),
@@ -134,63 +125,45 @@ pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
             (item.phase, item.run) = (Phase::Ready, 0);
         }
         Call::Stage(msg) => stage(scenario, state, id, msg),
-        Call::Append => {
-            append(state, id);
-            if !scenario.rules.keep(Rule::SyncBeforePublish) {
-                publish_at_once(state, id);
-            }
-        }
-        Call::Sync => sync(scenario, state, id),
-        Call::SyncFails => {
-            state.budget.failed_syncs -= 1;
-            state.services[id].mode = match scenario.rules.keep(Rule::NewLogBeforeDeletingStaged) {
-                true => Mode::ReplaceLog,
-                false => Mode::UnlinkFailed,
-            };
-        }
-        Call::ReplaceLog => replace_log(scenario, state, id),
-        Call::SyncFolder => {
-            state.names_synced();
-            state.services[id].mode = after_new_log(state, id);
-        }
-        Call::UnlinkFailed(msg) => unlink_one_failed(scenario, state, id, msg),
         Call::Publish(msg) => publish(scenario, state, id, msg),
         Call::Finish(msg) => finish(scenario, state, id, msg),
         Call::NoteId(msg) => note_id(scenario, state, id, msg),
-        Call::Syncfs => syncfs(scenario, state, id),
-        Call::SyncfsFails => {
-            // No checkpoint: the log is kept as it is.
-            state.budget.failed_syncs -= 1;
-            state.budget.checkpoints -= 1;
-        }
-        Call::ReuseLog => {
-            reuse_log(state, id);
-            state.services[id].mode = Mode::Work;
-        }
         other => unreachable!("{other:?} is not a call of the line"),
     }
 }
 
 pub fn item_in(state: &mut State, id: usize, msg: Msg, phase: Phase) -> &mut Item {
     let wanted = |item: &&mut Item| item.msg == msg && item.phase == phase;
-    state.services[id].items.iter_mut().find(wanted).expect("the call was made possible by this item")
-}
-
-pub fn own_log(state: &mut State, id: usize) -> &mut Log {
-    let log = state.services[id].log.expect("an active service holds its log");
-    &mut state.logs[log as usize]
+    state.services[id]
+        .items
+        .iter_mut()
+        .find(wanted)
+        .expect("the call was made possible by this item")
 }
 
 fn forget(state: &mut State, id: usize, msg: Msg) {
-    state.services[id].items.retain(|item| item.msg != msg || item.phase >= Phase::Appended);
+    state.services[id]
+        .items
+        .retain(|item| item.msg != msg || item.phase >= Phase::Appended);
 }
 
 fn read(state: &mut State, id: usize, msg: Msg) {
     let At::Drop(name) = state.disk.messages[msg as usize] else {
         unreachable!("read only what is in the drop");
     };
-    let phase = Phase::Read { version: state.versions[msg as usize] };
-    let item = Item { msg, ticket: 0, attempt: 1, phase, run: 0, name: name as u8, era: 0, origin: Origin::Drop };
+    let phase = Phase::Read {
+        version: state.versions[msg as usize],
+    };
+    let item = Item {
+        msg,
+        ticket: 0,
+        attempt: 1,
+        phase,
+        run: 0,
+        name: name as u8,
+        era: 0,
+        origin: Origin::Drop,
+    };
     state.services[id].items.push(item);
 }
 
@@ -207,13 +180,27 @@ fn claim(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(found) = named(scenario, state, msg, read.name) else {
         return; // lost the race
     };
-    let fits = found == msg && read.phase == (Phase::Read { version: state.versions[msg as usize] });
+    let fits = found == msg
+        && read.phase
+            == (Phase::Read {
+                version: state.versions[msg as usize],
+            });
     let tickets = &mut state.history.tickets[found as usize];
     *tickets += 1;
     let ticket = *tickets;
-    state.disk.messages[found as usize] = At::Claimed { room, ticket, attempt: 1 };
+    state.disk.messages[found as usize] = At::Claimed {
+        room,
+        ticket,
+        attempt: 1,
+    };
     let phase = if fits { Phase::Claimed } else { Phase::Misfit };
-    state.services[id].items.push(Item { msg: found, ticket, phase, name: 0, ..read });
+    state.services[id].items.push(Item {
+        msg: found,
+        ticket,
+        phase,
+        name: 0,
+        ..read
+    });
 }
 
 /// The message whose file has, in the drop, the name that `msg` was read under.
@@ -251,7 +238,11 @@ fn note_start(state: &mut State, id: usize, msg: Msg) {
     let run = state.history.runs[msg as usize];
     let item = item_in(state, id, msg, Phase::Claimed);
     (item.phase, item.run) = (Phase::Started, run);
-    let started = Entry::Started { msg, ticket: item.ticket, attempt: item.attempt };
+    let started = Entry::Started {
+        msg,
+        ticket: item.ticket,
+        attempt: item.attempt,
+    };
     own_log(state, id).write(started);
 }
 
@@ -271,98 +262,6 @@ fn stage(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     state.disk.rooms[room as usize].staged[msg as usize] = item.run;
 }
 
-/// The batch: one write with the record of everything that is ready.
-fn append(state: &mut State, id: usize) {
-    let (era, term) = (state.era, state.services[id].term);
-    let mut batch = Vec::new();
-    for item in state.services[id].items.iter_mut().filter(|item| item.phase == Phase::Ready) {
-        (item.phase, item.era) = (Phase::Appended, era);
-        let Item { msg, ticket, attempt, run, name, .. } = *item;
-        batch.push(Entry::Record(Record { msg, ticket, attempt, run, name, era, term }));
-    }
-    let log = own_log(state, id);
-    batch.into_iter().for_each(|record| log.write(record));
-}
-
-/// What a service would do that takes a written record for a decided one.
-fn publish_at_once(state: &mut State, id: usize) {
-    for item in state.services[id].items.iter_mut().filter(|item| item.phase == Phase::Appended) {
-        item.phase = if item.run == 0 { Phase::Published } else { Phase::Decided };
-    }
-}
-
-/// The batch's one fdatasync returned: its records are decided.
-fn sync(scenario: &Scenario, state: &mut State, id: usize) {
-    own_log(state, id).synced();
-    decide_appended(scenario, state, id);
-}
-
-pub fn decide_appended(scenario: &Scenario, state: &mut State, id: usize) {
-    let State { services, history, .. } = state;
-    let service = &mut services[id];
-    for item in service.items.iter_mut().filter(|item| item.phase == Phase::Appended) {
-        item.phase = if item.run == 0 { Phase::Published } else { Phase::Decided };
-        service.known |= scenario.id(item.msg);
-        history.decided[item.msg as usize] |= 1 << item.run;
-    }
-}
-
-/// After a failed sync: a new log with every decided record not yet checkpointed, written, synced, renamed over the old
-/// one. Writing and syncing it is joined with the rename: a recovery ignores it before.
-fn replace_log(scenario: &Scenario, state: &mut State, id: usize) {
-    let Some(room) = own_room(scenario, state, id) else {
-        return start_over(state, id);
-    };
-    let undecided = |record: &Record| {
-        let same = |item: &&Item| (item.msg, item.ticket, item.attempt) == (record.msg, record.ticket, record.attempt);
-        state.services[id].items.iter().find(same).is_some_and(|item| item.phase < Phase::Decided)
-    };
-    let keep = |entry: &&Entry| match entry {
-        Entry::Started { .. } => true,
-        Entry::Record(record) => scenario.rules.keep(Rule::NewLogKeepsDecided) && !undecided(record),
-    };
-    let held = state.services[id].log.expect("an active service holds its log");
-    let kept = state.logs[held as usize].current().iter().filter(keep).copied().collect();
-    let mut log = Log { entries: kept, ..Log::default() };
-    log.synced();
-    let new = state.fresh_log();
-    state.logs[new as usize] = log;
-    state.disk.rooms[room as usize].log = Some(new);
-    state.services[id].log = Some(new);
-    state.services[id].mode = match (names_can_be_lost(scenario), scenario.rules.keep(Rule::SyncAfterNewLog)) {
-        (true, true) => Mode::SyncFolder,
-        (true, false) | (false, _) => after_new_log(state, id),
-    };
-}
-
-fn after_new_log(state: &State, id: usize) -> Mode {
-    match state.services[id].items.iter().any(|item| item.phase == Phase::Appended) {
-        true => Mode::UnlinkFailed,
-        false => Mode::Work,
-    }
-}
-
-pub fn unlink_failed(state: &State, id: usize) -> Call {
-    let failed = state.services[id].items.iter().find(|item| item.phase == Phase::Appended);
-    Call::UnlinkFailed(failed.expect("this mode ends with the last failed item").msg)
-}
-
-/// A staged file of the failed batch is deleted; the message is handled again.
-fn unlink_one_failed(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
-    let Some(room) = own_room(scenario, state, id) else {
-        return start_over(state, id);
-    };
-    state.disk.rooms[room as usize].staged[msg as usize] = 0;
-    let item = item_in(state, id, msg, Phase::Appended);
-    (item.phase, item.run, item.name, item.era) = (Phase::Claimed, 0, 0, 0);
-    if after_new_log(state, id) == Mode::Work {
-        state.services[id].mode = match scenario.rules.keep(Rule::NewLogBeforeDeletingStaged) {
-            true => Mode::Work,
-            false => Mode::ReplaceLog,
-        };
-    }
-}
-
 /// The reply `msg` by `run` becomes visible as `name`; what the name meant before is gone.
 pub fn show(state: &mut State, name: u8, reply: Reply) {
     let (msg, before) = (reply.msg as usize, state.disk.inbox[name as usize]);
@@ -375,7 +274,9 @@ pub fn show(state: &mut State, name: u8, reply: Reply) {
 /// The name itself, or, where another's file has it, the next number.
 pub fn free_name(state: &State, name: u8) -> u8 {
     let free = |name: &u8| state.disk.inbox[*name as usize].is_none();
-    (name..NAMES as u8).find(free).expect("the search needs more names than NAMES")
+    (name..NAMES as u8)
+        .find(free)
+        .expect("the search needs more names than NAMES")
 }
 
 /// Rename without replacing from the room into the inbox: uses up the staged file.
@@ -390,11 +291,22 @@ fn publish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let item = item_in(state, id, msg, Phase::Decided);
     item.phase = Phase::Published;
     let name = free_name(state, state_name(scenario, state, id, msg));
-    show(state, name, Reply { msg, run: staged, data: FileData::Cached });
+    show(
+        state,
+        name,
+        Reply {
+            msg,
+            run: staged,
+            data: FileData::Cached,
+        },
+    );
 }
 
 fn state_name(scenario: &Scenario, state: &State, id: usize, msg: Msg) -> u8 {
-    let published = state.services[id].items.iter().find(|item| item.msg == msg && item.phase == Phase::Published);
+    let published = state.services[id]
+        .items
+        .iter()
+        .find(|item| item.msg == msg && item.phase == Phase::Published);
     published.map_or(scenario.wanted_name(msg), |item| item.name)
 }
 
@@ -412,35 +324,21 @@ fn finish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
 }
 
 pub fn end_state(item: &Item) -> EndState {
-    if item.run == 0 { EndState::Duplicate } else { EndState::Answered }
+    if item.run == 0 {
+        EndState::Duplicate
+    } else {
+        EndState::Answered
+    }
 }
 
 /// The journal line and the id: appended, which no rename fences.
 fn note_id(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     state.disk.ids |= scenario.id(msg);
-    let done = state.services[id].items.iter().position(|item| item.msg == msg && item.phase == Phase::Finished);
-    state.services[id].items.remove(done.expect("the call was made possible by this item"));
-}
-
-/// A new header in front of the log, unsynced; the notes of what is being handled are carried over.
-fn reuse_log(state: &mut State, id: usize) {
-    let handled = |item: &&Item| matches!(item.phase, Phase::Started | Phase::Ready) && item.run != 0;
-    let note = |item: &Item| Entry::Started { msg: item.msg, ticket: item.ticket, attempt: item.attempt };
-    let notes: Vec<Entry> = state.services[id].items.iter().filter(handled).map(note).collect();
-    let log = own_log(state, id);
-    log.start = log.entries.len() as u8;
-    log.entries.extend(notes);
-}
-
-/// The checkpoint; also the first act of a clean stop.
-fn syncfs(scenario: &Scenario, state: &mut State, id: usize) {
-    if state.services[id].mode == Mode::Stop(StopStep::Sync) {
-        state.services[id].mode = Mode::Stop(StopStep::First);
-        return state.all_synced();
-    }
-    state.budget.checkpoints -= 1;
-    if scenario.rules.keep(Rule::SyncBeforeReuse) {
-        state.all_synced();
-    }
-    state.services[id].mode = Mode::ReuseLog;
+    let done = state.services[id]
+        .items
+        .iter()
+        .position(|item| item.msg == msg && item.phase == Phase::Finished);
+    state.services[id]
+        .items
+        .remove(done.expect("the call was made possible by this item"));
 }

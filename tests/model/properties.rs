@@ -4,8 +4,9 @@
 //! service without work makes no calls. The last ones are the other way round: states that a search has to meet, so that
 //! a model which does nothing fails.
 
+use super::memory::Mode;
 use super::scenario::{Arrival, Scenario};
-use super::service::{self, Mode};
+use super::service;
 use super::state::{At, EndState, FileData, Msg, Place, ROOMS, Reply, RoomId, State};
 use stateright::Property;
 
@@ -17,8 +18,14 @@ pub fn all() -> Vec<Property<Scenario>> {
         Property::always("no message and no reply is overwritten", nothing_overwritten),
         Property::always("only started attempts are counted", only_started_attempts_count),
         Property::always("handlers start in the order of the drop", in_order),
-        Property::always("at rest every message is archived and its id answered", answered_at_rest),
-        Property::always("at rest one service is active and no old room holds anything", one_active_at_rest),
+        Property::always(
+            "at rest every message is archived and its id answered",
+            answered_at_rest,
+        ),
+        Property::always(
+            "at rest one service is active and no old room holds anything",
+            one_active_at_rest,
+        ),
         Property::sometimes("everything comes to rest", at_rest),
         Property::sometimes("a service finds that its room was taken", finds_room_taken),
     ]
@@ -33,7 +40,11 @@ fn same_id<'a>(scenario: &'a Scenario, msg: usize) -> impl Iterator<Item = usize
 }
 
 fn one_content(scenario: &Scenario, state: &State) -> bool {
-    let contents = |msg| same_id(scenario, msg).map(|msg| state.history.seen[msg].count_ones()).sum::<u32>();
+    let contents = |msg| {
+        same_id(scenario, msg)
+            .map(|msg| state.history.seen[msg].count_ones())
+            .sum::<u32>()
+    };
     (0..scenario.messages).all(|msg| contents(msg) <= 1)
 }
 
@@ -88,9 +99,8 @@ fn answered_at_rest(scenario: &Scenario, state: &State) -> bool {
 }
 
 fn one_active_at_rest(scenario: &Scenario, state: &State) -> bool {
-    let active = |id: &usize| {
-        state.services[*id].mode == Mode::Work && service::own_room(scenario, state, *id).is_some()
-    };
+    let active =
+        |id: &usize| state.services[*id].mode == Mode::Work && service::own_room(scenario, state, *id).is_some();
     // A starter that was killed leaves a room with nothing in it, which the next winner takes away.
     let is_empty = |room: RoomId| state.disk.rooms[room as usize].place == Place::Gone || state.disk.is_empty(room);
     let nothing_left = (0..ROOMS as RoomId).all(is_empty);

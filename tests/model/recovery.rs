@@ -6,10 +6,12 @@
 //! Deliberately absent: the limit of attempts. Invariant: until the old logs are deleted nothing but the own log changes,
 //! so a kill before that leaves everything to the next winner.
 
-use super::line::{after_decision, decide_appended, end_state, free_name, item_in, own_log, show};
+use super::commit::{decide_appended, own_log};
+use super::line::{after_decision, end_state, free_name, item_in, show};
+use super::memory::{Call, Item, Mode, Origin, Phase};
 use super::rules::Rule;
 use super::scenario::Scenario;
-use super::service::{Call, Item, Mode, Origin, Phase, names_can_be_lost, own_room, start_over};
+use super::service::{names_can_be_lost, own_room, start_over};
 use super::state::{At, ERA_UNKNOWN, Entry, FileData, Log, MESSAGES, Msg, NAMES, Place, Record, Reply, RoomId, State};
 
 /// The rooms that are recovered together: all of them, or, without that rule, one after the other from the inside.
@@ -31,8 +33,12 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
         return vec![Call::SyncUnlinks];
     }
     if mode == Mode::UnlinkOldLogs {
-        let with_log = rooms.iter().find(|room| state.disk.rooms[**room as usize].log.is_some());
-        return vec![Call::UnlinkOldLog(*with_log.expect("this mode ends with the last old log"))];
+        let with_log = rooms
+            .iter()
+            .find(|room| state.disk.rooms[**room as usize].log.is_some());
+        return vec![Call::UnlinkOldLog(
+            *with_log.expect("this mode ends with the last old log"),
+        )];
     }
     if mode == Mode::RemoveRoom {
         return vec![Call::RemoveRoom(*rooms.first().expect("just listed"))];
@@ -121,14 +127,30 @@ fn read_logs(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let (records, notes) = found_in_logs(scenario, state, &rooms);
     let term = state.services[id].term;
     for record in &records {
-        let Record { msg, ticket, attempt, run, name, .. } = *record;
+        let Record {
+            msg,
+            ticket,
+            attempt,
+            run,
+            name,
+            ..
+        } = *record;
         let era = match scenario.rules.keep(Rule::CopyKeepsBoot) {
             true => record.era,
             false => state.era,
         };
         own_log(state, id).write(Entry::Record(Record { era, term, ..*record }));
         let (phase, origin) = (Phase::Appended, Origin::OldRoom);
-        state.services[id].items.push(Item { msg, ticket, attempt, phase, run, name, era, origin });
+        state.services[id].items.push(Item {
+            msg,
+            ticket,
+            attempt,
+            phase,
+            run,
+            name,
+            era,
+            origin,
+        });
     }
     notes.into_iter().for_each(|note| own_log(state, id).write(note));
     state.services[id].mode = match records.is_empty() {
@@ -180,7 +202,10 @@ fn after_copies(scenario: &Scenario, state: &State, own: RoomId) -> Mode {
 /// Joined, because the old logs are still there and nobody acts before it is done.
 fn replace_copies(state: &mut State, id: usize, own: RoomId) {
     let held = state.services[id].log.expect("an active service holds its log");
-    let mut log = Log { entries: state.logs[held as usize].current().to_vec(), ..Log::default() };
+    let mut log = Log {
+        entries: state.logs[held as usize].current().to_vec(),
+        ..Log::default()
+    };
     log.synced();
     let new = state.fresh_log();
     state.logs[new as usize] = log;
@@ -194,11 +219,30 @@ fn move_undecided(scenario: &Scenario, state: &mut State, id: usize, own: RoomId
     let At::Claimed { ticket, attempt, .. } = state.disk.messages[msg as usize] else {
         unreachable!("the call was made possible by a claimed file");
     };
-    let started = own_log(state, id).current().contains(&Entry::Started { msg, ticket, attempt });
-    let attempt = if started || !scenario.rules.keep(Rule::CountOnlyStarted) { attempt + 1 } else { attempt };
-    state.disk.messages[msg as usize] = At::Claimed { room: own, ticket, attempt };
+    let started = own_log(state, id)
+        .current()
+        .contains(&Entry::Started { msg, ticket, attempt });
+    let attempt = if started || !scenario.rules.keep(Rule::CountOnlyStarted) {
+        attempt + 1
+    } else {
+        attempt
+    };
+    state.disk.messages[msg as usize] = At::Claimed {
+        room: own,
+        ticket,
+        attempt,
+    };
     let (phase, origin) = (Phase::Claimed, Origin::OldRoom);
-    state.services[id].items.push(Item { msg, ticket, attempt, phase, run: 0, name: 0, era: 0, origin });
+    state.services[id].items.push(Item {
+        msg,
+        ticket,
+        attempt,
+        phase,
+        run: 0,
+        name: 0,
+        era: 0,
+        origin,
+    });
 }
 
 /// rmdir. Not empty, because something came in after the list: the list is read again.
@@ -208,7 +252,9 @@ fn remove_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, r
         return;
     }
     let came_in: Vec<Msg> = state.disk.claimed_in(room).map(|(msg, ..)| msg).collect();
-    came_in.into_iter().for_each(|msg| state.disk.messages[msg as usize] = At::Lost);
+    came_in
+        .into_iter()
+        .for_each(|msg| state.disk.messages[msg as usize] = At::Lost);
     state.disk.rooms[room as usize].place = Place::Gone;
     if state.disk.nested(own).is_empty() {
         state.services[id].mode = Mode::Work;
@@ -232,7 +278,15 @@ fn publish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: 
     };
     let run = std::mem::take(&mut state.disk.rooms[*room as usize].staged[msg as usize]);
     let name = free_name(state, item.name);
-    show(state, name, Reply { msg, run, data: FileData::Cached });
+    show(
+        state,
+        name,
+        Reply {
+            msg,
+            run,
+            data: FileData::Cached,
+        },
+    );
 }
 
 /// Another boot or mount, or unknown: what is in the final file decides.
@@ -245,7 +299,15 @@ fn compare(scenario: &Scenario, state: &mut State, item: &Item) {
             Some(_) if scenario.rules.keep(Rule::NameInRecord) => continue,
             Some(_) | None => {}
         }
-        return show(state, name, Reply { msg: item.msg, run: item.run, data: FileData::Cached });
+        return show(
+            state,
+            name,
+            Reply {
+                msg: item.msg,
+                run: item.run,
+                data: FileData::Cached,
+            },
+        );
     }
     unreachable!("the search needs more names than NAMES");
 }

@@ -3,11 +3,15 @@
 //! Deliberately absent: the meaning of any of it.
 
 use super::faults::{self, Fault};
+use super::memory::{Call, Service};
 use super::properties;
 use super::rules::Rules;
-use super::service::{self, Call, Service};
-use super::state::{At, Budget, Disk, DropName, History, Log, MESSAGES, Msg, NAMES, ROOMS, Room, SERVICES, State};
+use super::service;
+use super::state::{
+    At, Budget, Disk, DropName, EndState, History, Log, MESSAGES, Msg, NAMES, ROOMS, Room, SERVICES, State,
+};
 use stateright::{Model, Property};
+use std::str::FromStr;
 
 /// Which id the messages carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +111,40 @@ impl Scenario {
     }
 }
 
+/// `services=2 messages=2 kills=1 pipelined`: the names of the fields, and words for the choices.
+impl FromStr for Scenario {
+    type Err = String;
+
+    fn from_str(words: &str) -> Result<Scenario, String> {
+        let mut asked = Scenario::new(1, 1);
+        for word in words.split_whitespace() {
+            let (name, number) = word.split_once('=').unwrap_or((word, "1"));
+            let number: u8 = number.parse().map_err(|_| format!("{word}: not a number"))?;
+            let budget = &mut asked.budget;
+            match name {
+                "services" => asked.services = number.into(),
+                "messages" => asked.messages = number.into(),
+                "kills" => budget.kills = number,
+                "take_overs" => budget.take_overs = number,
+                "failed_syncs" => budget.failed_syncs = number,
+                "power_cuts" => budget.power_cuts = number,
+                "checkpoints" => budget.checkpoints = number,
+                "stops" => budget.stops = number,
+                "pipelined" => asked.line = Line::Pipelined,
+                "same-ids" => (asked.ids, asked.arrival) = (Ids::Same, Arrival::SecondLater),
+                "same-names" => asked.inbox_names = InboxNames::Same,
+                "takes" => asked.reader = Reader::Takes,
+                unknown => return Err(format!("{unknown}: not a word of a scenario")),
+            }
+        }
+        assert!(
+            asked.services <= SERVICES && asked.messages <= MESSAGES,
+            "too large for the arrays of state.rs"
+        );
+        Ok(asked)
+    }
+}
+
 /// One step: a system call of one service, or something that its surroundings do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -119,12 +157,18 @@ impl Model for Scenario {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        let mut messages = [At::Archived(super::state::EndState::Answered); MESSAGES];
+        let mut messages = [At::Archived(EndState::Answered); MESSAGES];
         messages[..self.messages].fill(At::Drop(DropName::Own));
         if self.arrival != Arrival::AllThere {
             messages[1] = At::Writer;
         }
-        let disk = Disk { rooms: [Room::default(); ROOMS], messages, inbox: [None; NAMES], ids: 0, ids_synced: 0 };
+        let disk = Disk {
+            rooms: [Room::default(); ROOMS],
+            messages,
+            inbox: [None; NAMES],
+            ids: 0,
+            ids_synced: 0,
+        };
         vec![State {
             disk,
             photo: None,
@@ -139,7 +183,11 @@ impl Model for Scenario {
 
     fn actions(&self, state: &State, actions: &mut Vec<Step>) {
         for id in 0..self.services {
-            actions.extend(service::possible(self, state, id).into_iter().map(|call| Step::Service(id, call)));
+            actions.extend(
+                service::possible(self, state, id)
+                    .into_iter()
+                    .map(|call| Step::Service(id, call)),
+            );
         }
         actions.extend(faults::possible(self, state).into_iter().map(Step::Surroundings));
     }

@@ -1,152 +1,14 @@
 //! One service process: from standing by to being active, and the way out. One `Call` is one system call.
 //!
 //! `possible` says which calls a service may make next, `make` makes one. Calls whose effect nobody else can see, not
-//! even a recovery after a kill, are joined with the next visible one, and say so. Messages are handled in `line.rs`,
-//! old rooms in `recovery.rs`. Deliberately absent: time. A service that hangs is one that is not chosen for a while.
+//! even a recovery after a kill, are joined with the next visible one, and say so. Messages are handled in `line.rs`, the
+//! log is kept in `commit.rs`, old rooms are worked off in `recovery.rs`. Deliberately absent: time. A service that hangs is one that is not chosen for a while.
 
+use super::memory::{Call, Mode, Service, Start, StopStep};
 use super::rules::Rule;
 use super::scenario::Scenario;
-use super::state::{Era, LogId, Msg, Place, Room, RoomId, Run, State};
-use super::{line, recovery};
-
-/// What a service does now; with each mode, the call that comes next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Also: not started yet, killed, or stopped. A process that is never chosen again is one that never starts again.
-    #[default]
-    Standby,
-    /// The room is prepared; rename it to the term.
-    TakeTerm,
-    SyncTerm,
-    LookAgain,
-    TakeRooms,
-    ReadLogs,
-    SyncCopies,
-    ReplaceCopies,
-    UnlinkOldLogs,
-    SyncUnlinks,
-    ClearRooms,
-    /// An old room was listed and found empty; remove it.
-    RemoveRoom,
-    /// The line: claim, handle, commit, publish, finish.
-    Work,
-    ReplaceLog,
-    SyncFolder,
-    UnlinkFailed,
-    ReuseLog,
-    Stop(StopStep),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopStep {
-    Sync,
-    First,
-    Second,
-    Leave,
-}
-
-/// The memory of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Service {
-    pub mode: Mode,
-    /// The room it made, whose lock it holds, and whose path (term and uuid) it spells.
-    pub room: Option<RoomId>,
-    pub term: u8,
-    pub start: Start,
-    /// The held descriptor of the log: appending and syncing work wherever the room is by now.
-    pub log: Option<LogId>,
-    /// Ids that are used up, one bit each.
-    pub known: u8,
-    pub items: Vec<Item>,
-}
-
-/// Why a service may take a term; it matters only without `Rule::HighestTermIsActive`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Start {
-    #[default]
-    LockIsFree,
-    LeaseRanOut,
-}
-
-/// A message on its way through a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Item {
-    pub msg: Msg,
-    pub ticket: u8,
-    pub attempt: u8,
-    pub phase: Phase,
-    pub run: Run,
-    pub name: u8,
-    pub era: Era,
-    pub origin: Origin,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    Drop,
-    OldRoom,
-}
-
-/// How far a message is; the next call follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Phase {
-    /// Read in the drop, in this version.
-    Read { version: u8 },
-    /// Claimed, but another file, or a changed one.
-    Misfit,
-    Claimed,
-    /// The start of handling is noted; the handler has run.
-    Started,
-    /// Its effect is staged, or it is a duplicate and has none.
-    Ready,
-    /// Its record is in the log, not yet synced.
-    Appended,
-    Decided,
-    Published,
-    Finished,
-}
-
-/// A system call; where it has two outcomes that the surroundings choose, there are two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    Look,
-    TakeTerm,
-    SyncTerm,
-    LookAgain,
-    TakeRoom,
-    ReadLogs,
-    SyncCopies,
-    SyncOfCopiesFails,
-    ReplaceCopies,
-    UnlinkOldLog(RoomId),
-    SyncUnlinks,
-    UnlinkStaged(RoomId, Msg),
-    MoveUndecidedIntoOwnRoom(Msg),
-    FindNothing(RoomId),
-    RemoveRoom(RoomId),
-    Read(Msg),
-    Claim(Msg),
-    PutBack(Msg),
-    NoteStart(Msg),
-    SeeDuplicate(Msg),
-    Stage(Msg),
-    Append,
-    Sync,
-    SyncFails,
-    ReplaceLog,
-    SyncFolder,
-    UnlinkFailed(Msg),
-    Publish(Msg),
-    Finish(Msg),
-    NoteId(Msg),
-    Syncfs,
-    SyncfsFails,
-    ReuseLog,
-    RemoveLog,
-    RemoveLine,
-    LeaveRoom,
-    FindRoomGone,
-}
+use super::state::{Place, Room, RoomId, State};
+use super::{commit, line, recovery};
 
 /// The room that this service's path means now; none: the path does not resolve.
 pub fn own_room(scenario: &Scenario, state: &State, id: usize) -> Option<RoomId> {
@@ -157,7 +19,11 @@ pub fn own_room(scenario: &Scenario, state: &State, id: usize) -> Option<RoomId>
         return (place != Place::Gone).then_some(made);
     }
     if !scenario.rules.keep(Rule::PathNamesUuid) {
-        return state.disk.terms().find(|(term, _)| *term == service.term).map(|(_, room)| room);
+        return state
+            .disk
+            .terms()
+            .find(|(term, _)| *term == service.term)
+            .map(|(_, room)| room);
     }
     (place == Place::Term(service.term)).then_some(made)
 }
@@ -202,7 +68,7 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
         Mode::Work => line::possible(scenario, state, id),
         Mode::ReplaceLog => vec![Call::ReplaceLog],
         Mode::SyncFolder => vec![Call::SyncFolder],
-        Mode::UnlinkFailed => vec![line::unlink_failed(state, id)],
+        Mode::UnlinkFailed => vec![commit::unlink_failed(state, id)],
         Mode::ReuseLog => vec![Call::ReuseLog],
         Mode::Stop(step) => vec![stop_call(scenario, step)],
     }
@@ -251,18 +117,18 @@ pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
         | Call::NoteStart(_)
         | Call::SeeDuplicate(_)
         | Call::Stage(_)
-        | Call::Append
+        | Call::Publish(_)
+        | Call::Finish(_)
+        | Call::NoteId(_) => line::make(scenario, state, id, call),
+        Call::Append
         | Call::Sync
         | Call::SyncFails
         | Call::ReplaceLog
         | Call::SyncFolder
         | Call::UnlinkFailed(_)
-        | Call::Publish(_)
-        | Call::Finish(_)
-        | Call::NoteId(_)
         | Call::Syncfs
         | Call::SyncfsFails
-        | Call::ReuseLog => line::make(scenario, state, id, call),
+        | Call::ReuseLog => commit::make(scenario, state, id, call),
     }
 }
 
@@ -271,23 +137,39 @@ pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
 pub fn look(state: &mut State, id: usize, start: Start) {
     let term = state.disk.highest().map_or(1, |(highest, _)| highest + 1);
     let (room, log) = (state.fresh_room(), state.fresh_log());
-    state.disk.rooms[room as usize] =
-        Room { place: Place::Prepared, line: Some(state.era), log: Some(log), ..Room::default() };
+    state.disk.rooms[room as usize] = Room {
+        place: Place::Prepared,
+        line: Some(state.era),
+        log: Some(log),
+        ..Room::default()
+    };
     state.names_synced();
-    state.services[id] =
-        Service { mode: Mode::TakeTerm, room: Some(room), term, start, log: Some(log), ..Service::default() };
+    state.services[id] = Service {
+        mode: Mode::TakeTerm,
+        room: Some(room),
+        term,
+        start,
+        log: Some(log),
+        ..Service::default()
+    };
 }
 
 /// Rename without replacing `processing/.<uuid>` to `processing/<term>`.
 fn take_term(scenario: &Scenario, state: &mut State, id: usize) {
-    let (term, room) = (state.services[id].term, state.services[id].room.expect("prepared by look"));
+    let (term, room) = (
+        state.services[id].term,
+        state.services[id].room.expect("prepared by look"),
+    );
     if state.disk.terms().any(|(taken, _)| taken == term) {
         // Somebody else won. Removing the prepared room is joined: only its maker or, after a kill, a winner sees it.
         state.disk.rooms[room as usize].place = Place::Gone;
         return start_over(state, id);
     }
     state.disk.rooms[room as usize].place = Place::Term(term);
-    state.services[id].mode = match (names_can_be_lost(scenario), scenario.rules.keep(Rule::SyncTermBeforeClaim)) {
+    state.services[id].mode = match (
+        names_can_be_lost(scenario),
+        scenario.rules.keep(Rule::SyncTermBeforeClaim),
+    ) {
         (true, true) => Mode::SyncTerm,
         (true, false) | (false, _) => Mode::LookAgain,
     };
@@ -298,13 +180,20 @@ fn look_again(scenario: &Scenario, state: &mut State, id: usize) {
     let Some(own) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
-    let late = state.disk.highest().is_some_and(|(highest, _)| highest > state.services[id].term);
+    let late = state
+        .disk
+        .highest()
+        .is_some_and(|(highest, _)| highest > state.services[id].term);
     if !late || !scenario.rules.keep(Rule::LookAgain) {
         state.services[id].mode = Mode::TakeRooms;
         return;
     }
     // The own, still empty term is taken away: back under the prepared name in one rename, then removed.
-    state.disk.rooms[own as usize].place = if state.disk.is_empty(own) { Place::Gone } else { Place::Prepared };
+    state.disk.rooms[own as usize].place = if state.disk.is_empty(own) {
+        Place::Gone
+    } else {
+        Place::Prepared
+    };
     start_over(state, id);
 }
 
@@ -319,15 +208,17 @@ fn take_room(scenario: &Scenario, state: &mut State, id: usize) {
     let by_lease = state.services[id].start == Start::LeaseRanOut;
     let takes_held = scenario.rules.keep(Rule::HighestTermIsActive) || by_lease;
     // A term above ours is somebody who takes ours.
-    let lower = state.disk.terms().filter(|(term, room)| *term < own_term && (takes_held || state.lock_is_free(*room)));
+    let lower = state
+        .disk
+        .terms()
+        .filter(|(term, room)| *term < own_term && (takes_held || state.lock_is_free(*room)));
     let next = match scenario.rules.keep(Rule::HighestTermFirst) {
         true => lower.max(),
         false => lower.min(),
     };
     let prepared = || {
-        let taken = |room: &usize| {
-            state.disk.rooms[*room].place == Place::Prepared && state.lock_is_free(*room as RoomId)
-        };
+        let taken =
+            |room: &usize| state.disk.rooms[*room].place == Place::Prepared && state.lock_is_free(*room as RoomId);
         let found = (0..state.disk.rooms.len()).find(taken).map(|room| room as RoomId);
         found.filter(|_| scenario.rules.keep(Rule::TakePreparedRooms))
     };

@@ -5,7 +5,7 @@
 //! Deliberately absent: who may do what when (`service.rs`, `line.rs`, `recovery.rs`, `faults.rs`). Invariant: a state
 //! holds nothing that no step can ever read again (`State::tidy`), so equal situations are equal states.
 
-use super::service::Service;
+use super::memory::Service;
 
 /// At most this many messages, services, rooms and logs at a time. A search that needs more panics, it does not lie.
 pub const MESSAGES: usize = 2;
@@ -96,7 +96,11 @@ pub enum FileData {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
     /// The start of handling is noted, unsynced.
-    Started { msg: Msg, ticket: u8, attempt: u8 },
+    Started {
+        msg: Msg,
+        ticket: u8,
+        attempt: u8,
+    },
     Record(Record),
 }
 
@@ -157,7 +161,8 @@ impl Log {
         if kept == 0 {
             self.start = self.durable_start;
         }
-        self.entries.truncate(confirmed.saturating_add(kept).max(self.start as usize));
+        self.entries
+            .truncate(confirmed.saturating_add(kept).max(self.start as usize));
         self.synced();
     }
 }
