@@ -178,7 +178,7 @@ fn holds_for_a_duplicate_with_a_power_cut_and_a_checkpoint() {
 }
 
 /// A larger search, asked for in words: `POSTROOM_MODEL="services=2 messages=2 kills=1 power_cuts=1"`, with `pipelined`,
-/// `same-ids`, `same-names` and `takes` for the rest. Without the variable a small one.
+/// `same-ids`, `same-names`, `takes` and `without-RULE` for the rest. Without the variable a small one.
 #[test]
 fn holds_for_what_is_asked_for() {
     let asked =
@@ -486,7 +486,7 @@ fn later_message_overtakes() {
     );
 }
 
-/// An empty room is left by a starter that loses its race and is killed, and nothing else is.
+/// The late starter again, by what it leaves when nothing more happens.
 #[test]
 fn two_active_at_rest() {
     needs(

@@ -4,6 +4,8 @@
 //! it. Deliberately absent: what a rule does. That is in `service.rs`, `line.rs` and `recovery.rs`, where `Rule::X` is
 //! asked for at exactly the system call that it changes.
 
+use std::fmt;
+
 /// One rule of the protocol that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
@@ -61,8 +63,39 @@ pub enum Rule {
     NameInRecord,
 }
 
+impl Rule {
+    pub const ALL: [Rule; 26] = [
+        Rule::LookAgain,
+        Rule::PathNamesUuid,
+        Rule::PathFromRoot,
+        Rule::ListAgain,
+        Rule::HighestTermFirst,
+        Rule::HighestTermIsActive,
+        Rule::AllLogsFirst,
+        Rule::RecoveredBeforeNew,
+        Rule::CountOnlyStarted,
+        Rule::SyncBeforePublish,
+        Rule::NewLogBeforeDeletingStaged,
+        Rule::NewLogKeepsDecided,
+        Rule::SyncAfterNewLog,
+        Rule::CopyKeepsBoot,
+        Rule::UniqueMountId,
+        Rule::SyncTermBeforeClaim,
+        Rule::TakePreparedRooms,
+        Rule::SyncAfterDeletingLogs,
+        Rule::SyncBeforeReuse,
+        Rule::ReuseAfterFinish,
+        Rule::ReuseAfterIds,
+        Rule::IdsBeforeClaim,
+        Rule::PutBackWithoutReplacing,
+        Rule::LogRemovedBeforeLine,
+        Rule::BootInRecord,
+        Rule::NameInRecord,
+    ];
+}
+
 /// Which rules are kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Rules(u32);
 
 impl Rules {
@@ -74,5 +107,14 @@ impl Rules {
 
     pub fn keep(self, rule: Rule) -> bool {
         self.0 & (1 << rule as u32) != 0
+    }
+}
+
+/// The rules that are switched off.
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let off = Rule::ALL.iter().filter(|rule| !self.keep(**rule));
+        f.write_str("all but ")?;
+        f.debug_list().entries(off).finish()
     }
 }

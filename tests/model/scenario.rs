@@ -5,7 +5,7 @@
 use super::faults::{self, Fault};
 use super::memory::{Call, Service};
 use super::properties;
-use super::rules::Rules;
+use super::rules::{Rule, Rules};
 use super::service;
 use super::state::{
     At, Budget, Disk, DropName, EndState, History, Log, MESSAGES, Msg, NAMES, ROOMS, Room, SERVICES, State,
@@ -111,13 +111,18 @@ impl Scenario {
     }
 }
 
-/// `services=2 messages=2 kills=1 pipelined`: the names of the fields, and words for the choices.
+/// `services=2 messages=2 kills=1 pipelined without-LookAgain`: the names of the fields, words for the choices, and rules.
 impl FromStr for Scenario {
     type Err = String;
 
     fn from_str(words: &str) -> Result<Scenario, String> {
         let mut asked = Scenario::new(1, 1);
         for word in words.split_whitespace() {
+            if let Some(off) = word.strip_prefix("without-") {
+                let rule = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == off);
+                asked.rules = asked.rules.without(rule.ok_or(format!("{off}: not a rule"))?);
+                continue;
+            }
             let (name, number) = word.split_once('=').unwrap_or((word, "1"));
             let number: u8 = number.parse().map_err(|_| format!("{word}: not a number"))?;
             let budget = &mut asked.budget;

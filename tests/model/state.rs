@@ -10,8 +10,8 @@ use super::memory::Service;
 /// At most this many messages, services, rooms and logs at a time. A search that needs more panics, it does not lie.
 pub const MESSAGES: usize = 2;
 pub const SERVICES: usize = 3;
-pub const ROOMS: usize = 6;
-pub const LOGS: usize = 8;
+pub const ROOMS: usize = 8;
+pub const LOGS: usize = 10;
 /// Names in the inbox: each wanted name is followed by its next numbers (`x.json`, `x~2.json`).
 pub const NAMES: usize = 4;
 
