@@ -32,44 +32,8 @@ pub fn may_checkpoint(scenario: &Scenario, state: &State, id: usize) -> bool {
     state.budget.checkpoints > 0 && log.records().next().is_some() && service.items.iter().all(settled)
 }
 
-pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
-    match call {
-        Call::Append => {
-            append(state, id);
-            if !scenario.rules.keep(Rule::SyncBeforePublish) {
-                publish_at_once(state, id);
-            }
-        }
-        Call::Sync => sync(scenario, state, id),
-        Call::SyncFails => {
-            state.budget.failed_syncs -= 1;
-            state.services[id].mode = match scenario.rules.keep(Rule::NewLogBeforeDeletingStaged) {
-                true => Mode::ReplaceLog,
-                false => Mode::UnlinkFailed,
-            };
-        }
-        Call::ReplaceLog => replace_log(scenario, state, id),
-        Call::SyncFolder => {
-            state.names_synced();
-            state.services[id].mode = after_new_log(state, id);
-        }
-        Call::UnlinkFailed(msg) => unlink_one_failed(scenario, state, id, msg),
-        Call::Syncfs => syncfs(scenario, state, id),
-        Call::SyncfsFails => {
-            // No checkpoint: the log is kept as it is.
-            state.budget.failed_syncs -= 1;
-            state.budget.checkpoints -= 1;
-        }
-        Call::ReuseLog => {
-            reuse_log(state, id);
-            state.services[id].mode = Mode::Work;
-        }
-        other => unreachable!("{other:?} is not a call of the commit"),
-    }
-}
-
 /// The batch: one write with the record of everything that is ready.
-fn append(state: &mut State, id: usize) {
+pub fn append(scenario: &Scenario, state: &mut State, id: usize) {
     let (era, term) = (state.era, state.services[id].term);
     let mut batch = Vec::new();
     for item in state.services[id]
@@ -98,25 +62,33 @@ fn append(state: &mut State, id: usize) {
     }
     let log = own_log(state, id);
     batch.into_iter().for_each(|record| log.write(record));
-}
-
-/// What a service would do that takes a written record for a decided one.
-fn publish_at_once(state: &mut State, id: usize) {
-    for item in state.services[id]
-        .items
-        .iter_mut()
-        .filter(|item| item.phase == Phase::Appended)
-    {
-        item.phase = if item.run == 0 {
-            Phase::Published
-        } else {
-            Phase::Decided
-        };
+    if !scenario.rules.keep(Rule::SyncBeforePublish) {
+        // A written record is taken for a decided one.
+        for item in state.services[id]
+            .items
+            .iter_mut()
+            .filter(|item| item.phase == Phase::Appended)
+        {
+            item.phase = if item.run == 0 {
+                Phase::Published
+            } else {
+                Phase::Decided
+            };
+        }
     }
 }
 
+/// The fdatasync failed: this log is never synced again.
+pub fn sync_fails(scenario: &Scenario, state: &mut State, id: usize) {
+    state.budget.failed_syncs -= 1;
+    state.services[id].mode = match scenario.rules.keep(Rule::NewLogBeforeDeletingStaged) {
+        true => Mode::ReplaceLog,
+        false => Mode::UnlinkFailed,
+    };
+}
+
 /// The batch's one fdatasync returned: its records are decided.
-fn sync(scenario: &Scenario, state: &mut State, id: usize) {
+pub fn sync(scenario: &Scenario, state: &mut State, id: usize) {
     own_log(state, id).synced();
     decide_appended(scenario, state, id);
 }
@@ -137,7 +109,7 @@ pub fn decide_appended(scenario: &Scenario, state: &mut State, id: usize) {
 
 /// After a failed sync: a new log with every decided record not yet checkpointed, written, synced, renamed over the old
 /// one. Writing and syncing it is joined with the rename: a recovery ignores it before.
-fn replace_log(scenario: &Scenario, state: &mut State, id: usize) {
+pub fn replace_log(scenario: &Scenario, state: &mut State, id: usize) {
     let Some(room) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
@@ -175,6 +147,12 @@ fn replace_log(scenario: &Scenario, state: &mut State, id: usize) {
     };
 }
 
+/// The folder of the new log is synced: the old one cannot come back.
+pub fn sync_folder(state: &mut State, id: usize) {
+    state.names_synced();
+    state.services[id].mode = after_new_log(state, id);
+}
+
 fn after_new_log(state: &State, id: usize) -> Mode {
     match state.services[id]
         .items
@@ -195,7 +173,7 @@ pub fn unlink_failed(state: &State, id: usize) -> Call {
 }
 
 /// A staged file of the failed batch is deleted; the message is handled again.
-fn unlink_one_failed(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn unlink_one_failed(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(room) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
@@ -211,7 +189,7 @@ fn unlink_one_failed(scenario: &Scenario, state: &mut State, id: usize, msg: Msg
 }
 
 /// A new header in front of the log, unsynced; the notes of what is being handled are carried over.
-fn reuse_log(state: &mut State, id: usize) {
+pub fn reuse_log(state: &mut State, id: usize) {
     let handled = |item: &&Item| matches!(item.phase, Phase::Started | Phase::Ready) && item.run != 0;
     let note = |item: &Item| Entry::Started {
         msg: item.msg,
@@ -222,10 +200,11 @@ fn reuse_log(state: &mut State, id: usize) {
     let log = own_log(state, id);
     log.start = log.entries.len() as u8;
     log.entries.extend(notes);
+    state.services[id].mode = Mode::Work;
 }
 
 /// The checkpoint; also the first act of a clean stop.
-fn syncfs(scenario: &Scenario, state: &mut State, id: usize) {
+pub fn syncfs(scenario: &Scenario, state: &mut State, id: usize) {
     if state.services[id].mode == Mode::Stop(StopStep::Sync) {
         state.services[id].mode = Mode::Stop(StopStep::First);
         return state.all_synced();
@@ -235,4 +214,10 @@ fn syncfs(scenario: &Scenario, state: &mut State, id: usize) {
         state.all_synced();
     }
     state.services[id].mode = Mode::ReuseLog;
+}
+
+/// No checkpoint: the log is kept as it is.
+pub fn syncfs_fails(state: &mut State) {
+    state.budget.failed_syncs -= 1;
+    state.budget.checkpoints -= 1;
 }

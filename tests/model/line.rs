@@ -113,25 +113,6 @@ fn reading_matters(scenario: &Scenario) -> bool {
     scenario.budget.rewrites > 0 || scenario.arrival == Arrival::SecondUnderTheSameName
 }
 
-pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
-    match call {
-        Call::Read(msg) => read(state, id, msg),
-        Call::Claim(msg) => claim(scenario, state, id, msg),
-        Call::PutBack(msg) => put_back(scenario, state, id, msg),
-        Call::NoteStart(msg) => note_start(state, id, msg),
-        Call::SeeDuplicate(msg) => {
-            // No call of its own: what a duplicate needs is its record.
-            let item = item_in(state, id, msg, Phase::Claimed);
-            (item.phase, item.run) = (Phase::Ready, 0);
-        }
-        Call::Stage(msg) => stage(scenario, state, id, msg),
-        Call::Publish(msg) => publish(scenario, state, id, msg),
-        Call::Finish(msg) => finish(scenario, state, id, msg),
-        Call::NoteId(msg) => note_id(scenario, state, id, msg),
-        other => unreachable!("{other:?} is not a call of the line"),
-    }
-}
-
 pub fn item_in(state: &mut State, id: usize, msg: Msg, phase: Phase) -> &mut Item {
     let wanted = |item: &&mut Item| item.msg == msg && item.phase == phase;
     state.services[id]
@@ -147,7 +128,8 @@ fn forget(state: &mut State, id: usize, msg: Msg) {
         .retain(|item| item.msg != msg || item.phase >= Phase::Appended);
 }
 
-fn read(state: &mut State, id: usize, msg: Msg) {
+/// Its size, inode and change time are remembered until it is claimed.
+pub fn read(state: &mut State, id: usize, msg: Msg) {
     let At::Drop(name) = state.disk.messages[msg as usize] else {
         unreachable!("read only what is in the drop");
     };
@@ -168,7 +150,7 @@ fn read(state: &mut State, id: usize, msg: Msg) {
 }
 
 /// Rename without replacing from the drop into the room. The rename takes whichever file has the name by now.
-fn claim(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn claim(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     if !reading_matters(scenario) {
         read(state, id, msg);
     }
@@ -216,7 +198,7 @@ fn named(scenario: &Scenario, state: &State, msg: Msg, name: u8) -> Option<Msg> 
 }
 
 /// Rename without replacing from the room back to the drop; if the name is taken, under a fresh one.
-fn put_back(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn put_back(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     if own_room(scenario, state, id).is_none() {
         return start_over(state, id);
     }
@@ -233,7 +215,7 @@ fn put_back(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
 }
 
 /// One line in the log, unsynced, through the held descriptor. The handler's run, which touches nothing, is joined.
-fn note_start(state: &mut State, id: usize, msg: Msg) {
+pub fn note_start(state: &mut State, id: usize, msg: Msg) {
     state.history.runs[msg as usize] += 1;
     let run = state.history.runs[msg as usize];
     let item = item_in(state, id, msg, Phase::Claimed);
@@ -246,8 +228,14 @@ fn note_start(state: &mut State, id: usize, msg: Msg) {
     own_log(state, id).write(started);
 }
 
+/// Not a system call: what a duplicate needs is its record, in its turn.
+pub fn see_duplicate(state: &mut State, id: usize, msg: Msg) {
+    let item = item_in(state, id, msg, Phase::Claimed);
+    (item.phase, item.run) = (Phase::Ready, 0);
+}
+
 /// The effect, under its final name, which is chosen now, into the room.
-fn stage(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn stage(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(room) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
@@ -280,7 +268,7 @@ pub fn free_name(state: &State, name: u8) -> u8 {
 }
 
 /// Rename without replacing from the room into the inbox: uses up the staged file.
-fn publish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn publish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(room) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
@@ -311,7 +299,7 @@ fn state_name(scenario: &Scenario, state: &State, id: usize, msg: Msg) -> u8 {
 }
 
 /// Rename the message to where it goes.
-fn finish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn finish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let item = *item_in(state, id, msg, Phase::Published);
     let here = own_room(scenario, state, id);
     match state.disk.messages[msg as usize] {
@@ -332,7 +320,7 @@ pub fn end_state(item: &Item) -> EndState {
 }
 
 /// The journal line and the id: appended, which no rename fences.
-fn note_id(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
+pub fn note_id(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     state.disk.ids |= scenario.id(msg);
     let done = state.services[id]
         .items

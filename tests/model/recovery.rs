@@ -11,7 +11,7 @@ use super::line::{after_decision, end_state, free_name, item_in, show};
 use super::memory::{Call, Item, Mode, Origin, Phase};
 use super::rules::Rule;
 use super::scenario::Scenario;
-use super::service::{names_can_be_lost, own_room, start_over};
+use super::service::{in_own_room, names_can_be_lost, own_room};
 use super::state::{At, ERA_UNKNOWN, Entry, FileData, Log, MESSAGES, Msg, NAMES, Place, Record, Reply, RoomId, State};
 
 /// The rooms that are recovered together: all of them, or, without that rule, one after the other from the inside.
@@ -70,52 +70,41 @@ fn clear_rooms(state: &State, id: usize, rooms: &[RoomId]) -> Call {
     Call::FindNothing(*rooms.first().expect("this mode ends with the last old room"))
 }
 
-pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
-    let Some(own) = own_room(scenario, state, id) else {
-        return start_over(state, id);
+/// The fdatasync of the copies returned; it goes through the descriptor, so it returns also in a room that was taken.
+pub fn sync_copies(scenario: &Scenario, state: &mut State, id: usize) {
+    own_log(state, id).synced();
+    decide_appended(scenario, state, id);
+    in_own_room(scenario, state, id, |state, own| {
+        state.services[id].mode = after_copies(scenario, state, own);
+    });
+}
+
+pub fn sync_of_copies_fails(state: &mut State, id: usize) {
+    state.budget.failed_syncs -= 1;
+    state.services[id].mode = Mode::ReplaceCopies;
+}
+
+/// One old log is deleted. After the last one the folders are synced: a deletion that a power cut undoes would bring back
+/// what an old owner has appended since the log was read.
+pub fn unlink_old_log(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, room: RoomId) {
+    let has_to_last = names_can_be_lost(scenario) && scenario.rules.keep(Rule::SyncAfterDeletingLogs);
+    state.disk.rooms[room as usize].log = None;
+    let next = after_copies(scenario, state, own);
+    let was_last = next == Mode::ClearRooms;
+    state.services[id].mode = if was_last && has_to_last {
+        Mode::SyncUnlinks
+    } else {
+        next
     };
-    match call {
-        Call::ReadLogs => read_logs(scenario, state, id, own),
-        Call::SyncCopies => {
-            own_log(state, id).synced();
-            decide_appended(scenario, state, id);
-            state.services[id].mode = after_copies(scenario, state, own);
-        }
-        Call::SyncOfCopiesFails => {
-            state.budget.failed_syncs -= 1;
-            state.services[id].mode = Mode::ReplaceCopies;
-        }
-        Call::ReplaceCopies => {
-            replace_copies(state, id, own);
-            decide_appended(scenario, state, id);
-            state.services[id].mode = after_copies(scenario, state, own);
-        }
-        Call::UnlinkOldLog(room) => {
-            state.disk.rooms[room as usize].log = None;
-            state.services[id].mode = match after_copies(scenario, state, own) {
-                Mode::ClearRooms if names_can_be_lost(scenario) && scenario.rules.keep(Rule::SyncAfterDeletingLogs) => {
-                    Mode::SyncUnlinks
-                }
-                next => next,
-            };
-        }
-        Call::SyncUnlinks => {
-            state.names_synced();
-            state.services[id].mode = Mode::ClearRooms;
-        }
-        Call::UnlinkStaged(room, msg) => state.disk.rooms[room as usize].staged[msg as usize] = 0,
-        Call::MoveUndecidedIntoOwnRoom(msg) => move_undecided(scenario, state, id, own, msg),
-        Call::FindNothing(_) => state.services[id].mode = Mode::RemoveRoom,
-        Call::RemoveRoom(room) => remove_room(scenario, state, id, own, room),
-        Call::Publish(msg) => publish(scenario, state, id, own, msg),
-        Call::Finish(msg) => finish(scenario, state, id, own, msg),
-        other => unreachable!("{other:?} is not a call of recovery"),
-    }
+}
+
+pub fn unlink_staged(state: &mut State, room: RoomId, msg: Msg) {
+    state.disk.rooms[room as usize].staged[msg as usize] = 0;
 }
 
 /// Reads the logs of the rooms, and the noted ids, and writes what is decided into the own log (not yet synced). Reading
 /// and writing are joined: what an old owner appends in between is the same as what it appends just afterwards.
-fn read_logs(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
+pub fn read_logs(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let rooms = scope(scenario, state, own);
     if scenario.rules.keep(Rule::IdsBeforeClaim) {
         state.services[id].known |= state.disk.ids;
@@ -200,7 +189,7 @@ fn after_copies(scenario: &Scenario, state: &State, own: RoomId) -> Mode {
 
 /// The sync of the copies failed: a new log with the same content, synced, renamed over the old one, the folder synced.
 /// Joined, because the old logs are still there and nobody acts before it is done.
-fn replace_copies(state: &mut State, id: usize, own: RoomId) {
+pub fn replace_copies(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let held = state.services[id].log.expect("an active service holds its log");
     let mut log = Log {
         entries: state.logs[held as usize].current().to_vec(),
@@ -212,10 +201,12 @@ fn replace_copies(state: &mut State, id: usize, own: RoomId) {
     state.disk.rooms[own as usize].log = Some(new);
     state.services[id].log = Some(new);
     state.names_synced();
+    decide_appended(scenario, state, id);
+    state.services[id].mode = after_copies(scenario, state, own);
 }
 
 /// Rename from the old room into the own one, with the same ticket; a started attempt counts.
-fn move_undecided(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
+pub fn move_undecided(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
     let At::Claimed { ticket, attempt, .. } = state.disk.messages[msg as usize] else {
         unreachable!("the call was made possible by a claimed file");
     };
@@ -246,7 +237,7 @@ fn move_undecided(scenario: &Scenario, state: &mut State, id: usize, own: RoomId
 }
 
 /// rmdir. Not empty, because something came in after the list: the list is read again.
-fn remove_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, room: RoomId) {
+pub fn remove_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, room: RoomId) {
     state.services[id].mode = Mode::ClearRooms;
     if !state.disk.is_empty(room) && scenario.rules.keep(Rule::ListAgain) {
         return;
@@ -264,7 +255,7 @@ fn remove_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, r
 }
 
 /// A record of an old room, by its state: decided in this boot and mount, staged or not; or in another one.
-fn publish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
+pub fn publish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
     let decided = item_in(state, id, msg, Phase::Decided);
     decided.phase = Phase::Published;
     let item = *decided;
@@ -313,7 +304,7 @@ fn compare(scenario: &Scenario, state: &mut State, item: &Item) {
 }
 
 /// Rename the message from the old room to where it goes; wherever else it is, its id keeps it from a second answer.
-fn finish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
+pub fn finish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, msg: Msg) {
     let item = *item_in(state, id, msg, Phase::Published);
     if let At::Claimed { room, ticket, attempt } = state.disk.messages[msg as usize]
         && scope(scenario, state, own).contains(&room)

@@ -87,49 +87,72 @@ fn stop_call(scenario: &Scenario, step: StopStep) -> Call {
     }
 }
 
-pub fn make(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
+/// A call whose path begins in the own room. Not found: the service says so, and starts over as a standby.
+pub fn in_own_room(scenario: &Scenario, state: &mut State, id: usize, act: impl FnOnce(&mut State, RoomId)) {
+    match own_room(scenario, state, id) {
+        Some(own) => act(state, own),
+        None => start_over(state, id),
+    }
+}
+
+/// One system call.
+pub fn make(sc: &Scenario, state: &mut State, id: usize, call: Call) {
     match call {
         Call::Look => look(state, id, Start::LockIsFree),
-        Call::TakeTerm => take_term(scenario, state, id),
-        Call::SyncTerm => {
-            state.names_synced();
-            state.services[id].mode = Mode::LookAgain;
-        }
-        Call::LookAgain => look_again(scenario, state, id),
-        Call::TakeRoom => take_room(scenario, state, id),
-        Call::RemoveLog | Call::RemoveLine | Call::LeaveRoom => stop(scenario, state, id, call),
+        Call::TakeTerm => take_term(sc, state, id),
+        Call::SyncTerm => sync_names(state, id, Mode::LookAgain),
+        Call::LookAgain => in_own_room(sc, state, id, |state, own| look_again(sc, state, id, own)),
+        Call::TakeRoom => in_own_room(sc, state, id, |state, own| take_room(sc, state, id, own)),
         Call::FindRoomGone => start_over(state, id),
-        Call::ReadLogs
-        | Call::SyncCopies
-        | Call::SyncOfCopiesFails
-        | Call::ReplaceCopies
-        | Call::UnlinkOldLog(_)
-        | Call::SyncUnlinks
-        | Call::UnlinkStaged(..)
-        | Call::MoveUndecidedIntoOwnRoom(_)
-        | Call::FindNothing(_)
-        | Call::RemoveRoom(_) => recovery::make(scenario, state, id, call),
-        Call::Publish(_) if state.services[id].mode == Mode::ClearRooms => recovery::make(scenario, state, id, call),
-        Call::Finish(_) if state.services[id].mode == Mode::ClearRooms => recovery::make(scenario, state, id, call),
-        Call::Read(_)
-        | Call::Claim(_)
-        | Call::PutBack(_)
-        | Call::NoteStart(_)
-        | Call::SeeDuplicate(_)
-        | Call::Stage(_)
-        | Call::Publish(_)
-        | Call::Finish(_)
-        | Call::NoteId(_) => line::make(scenario, state, id, call),
-        Call::Append
-        | Call::Sync
-        | Call::SyncFails
-        | Call::ReplaceLog
-        | Call::SyncFolder
-        | Call::UnlinkFailed(_)
-        | Call::Syncfs
-        | Call::SyncfsFails
-        | Call::ReuseLog => commit::make(scenario, state, id, call),
+        Call::ReadLogs => in_own_room(sc, state, id, |state, own| recovery::read_logs(sc, state, id, own)),
+        Call::SyncCopies => recovery::sync_copies(sc, state, id),
+        Call::SyncOfCopiesFails => recovery::sync_of_copies_fails(state, id),
+        Call::ReplaceCopies => in_own_room(sc, state, id, |state, own| recovery::replace_copies(sc, state, id, own)),
+        Call::UnlinkOldLog(old) => in_own_room(sc, state, id, |state, own| {
+            recovery::unlink_old_log(sc, state, id, own, old)
+        }),
+        Call::SyncUnlinks => sync_names(state, id, Mode::ClearRooms),
+        Call::UnlinkStaged(old, msg) => in_own_room(sc, state, id, |state, _| recovery::unlink_staged(state, old, msg)),
+        Call::MoveUndecidedIntoOwnRoom(msg) => in_own_room(sc, state, id, |state, own| {
+            recovery::move_undecided(sc, state, id, own, msg)
+        }),
+        Call::FindNothing(_) => in_own_room(sc, state, id, |state, _| state.services[id].mode = Mode::RemoveRoom),
+        Call::RemoveRoom(old) => in_own_room(sc, state, id, |state, own| {
+            recovery::remove_room(sc, state, id, own, old)
+        }),
+        Call::Read(msg) => line::read(state, id, msg),
+        Call::Claim(msg) => line::claim(sc, state, id, msg),
+        Call::PutBack(msg) => line::put_back(sc, state, id, msg),
+        Call::NoteStart(msg) => line::note_start(state, id, msg),
+        Call::SeeDuplicate(msg) => line::see_duplicate(state, id, msg),
+        Call::Stage(msg) => line::stage(sc, state, id, msg),
+        Call::Append => commit::append(sc, state, id),
+        Call::Sync => commit::sync(sc, state, id),
+        Call::SyncFails => commit::sync_fails(sc, state, id),
+        Call::ReplaceLog => commit::replace_log(sc, state, id),
+        Call::SyncFolder => commit::sync_folder(state, id),
+        Call::UnlinkFailed(msg) => commit::unlink_one_failed(sc, state, id, msg),
+        Call::Publish(msg) if state.services[id].mode == Mode::ClearRooms => {
+            in_own_room(sc, state, id, |state, own| recovery::publish(sc, state, id, own, msg))
+        }
+        Call::Publish(msg) => line::publish(sc, state, id, msg),
+        Call::Finish(msg) if state.services[id].mode == Mode::ClearRooms => {
+            in_own_room(sc, state, id, |state, own| recovery::finish(sc, state, id, own, msg))
+        }
+        Call::Finish(msg) => line::finish(sc, state, id, msg),
+        Call::NoteId(msg) => line::note_id(sc, state, id, msg),
+        Call::Syncfs => commit::syncfs(sc, state, id),
+        Call::SyncfsFails => commit::syncfs_fails(state),
+        Call::ReuseLog => commit::reuse_log(state, id),
+        Call::RemoveLog => in_own_room(sc, state, id, |state, own| remove_log(sc, state, id, own)),
+        Call::RemoveLine => in_own_room(sc, state, id, |state, own| remove_line(sc, state, id, own)),
+        Call::LeaveRoom => in_own_room(sc, state, id, |state, own| leave_room(state, id, own)),
     }
+}
+
+fn sync_names(state: &mut State, id: usize, next: Mode) {
+    state.names_synced();
+    state.services[id].mode = next;
 }
 
 /// `ls processing/`, and the room prepared for the term after the highest one seen. Preparing (log, lock, line, sync)
@@ -176,10 +199,7 @@ fn take_term(scenario: &Scenario, state: &mut State, id: usize) {
 }
 
 /// `ls processing/` again: a term above ours means that ours was free only because its room had been taken already.
-fn look_again(scenario: &Scenario, state: &mut State, id: usize) {
-    let Some(own) = own_room(scenario, state, id) else {
-        return start_over(state, id);
-    };
+fn look_again(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let late = state
         .disk
         .highest()
@@ -199,10 +219,7 @@ fn look_again(scenario: &Scenario, state: &mut State, id: usize) {
 
 /// The winner's first act, one room a call: list, and rename the next room into the own one. The list and the rename are
 /// joined: if the room moved in between, the rename says so and the list is read again.
-fn take_room(scenario: &Scenario, state: &mut State, id: usize) {
-    let Some(own) = own_room(scenario, state, id) else {
-        return start_over(state, id);
-    };
+fn take_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let own_term = state.services[id].term;
     // Without terms a held lock would say "alive", to everybody but the one whose lease ran out on it.
     let by_lease = state.services[id].start == Start::LeaseRanOut;
@@ -232,23 +249,25 @@ fn take_room(scenario: &Scenario, state: &mut State, id: usize) {
 }
 
 /// The end of a clean stop: log, line, then lock and room. (The checkpoint before it is `Call::Syncfs`.)
-fn stop(scenario: &Scenario, state: &mut State, id: usize, call: Call) {
-    let Some(own) = own_room(scenario, state, id) else {
-        return start_over(state, id);
-    };
-    let after = match state.services[id].mode {
-        Mode::Stop(StopStep::First) => StopStep::Second,
-        _other => StopStep::Leave,
-    };
-    state.services[id].mode = Mode::Stop(after);
-    match call {
-        Call::RemoveLog => state.disk.rooms[own as usize].log = None,
-        Call::RemoveLine => state.disk.rooms[own as usize].line = None,
-        _leave => {
-            if state.disk.is_empty(own) {
-                state.disk.rooms[own as usize].place = Place::Gone;
-            }
-            start_over(state, id);
-        }
+fn remove_log(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
+    state.disk.rooms[own as usize].log = None;
+    state.services[id].mode = Mode::Stop(match scenario.rules.keep(Rule::LogRemovedBeforeLine) {
+        true => StopStep::Second,
+        false => StopStep::Leave,
+    });
+}
+
+fn remove_line(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
+    state.disk.rooms[own as usize].line = None;
+    state.services[id].mode = Mode::Stop(match scenario.rules.keep(Rule::LogRemovedBeforeLine) {
+        true => StopStep::Leave,
+        false => StopStep::Second,
+    });
+}
+
+fn leave_room(state: &mut State, id: usize, own: RoomId) {
+    if state.disk.is_empty(own) {
+        state.disk.rooms[own as usize].place = Place::Gone;
     }
+    start_over(state, id);
 }
