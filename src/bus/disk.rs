@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self as sys, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// What was being done, to which path, and what the system said.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Disk {
         let opened = {
             use rustix::fs::ResolveFlags;
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match sys::openat2(&self.root, path, flags, Mode::empty(), beneath) {
+            match retry_on_intr(|| sys::openat2(&self.root, path, flags, Mode::empty(), beneath)) {
                 // A kernel without openat2, or a sandbox that forbids it: the last component is still not followed.
                 Err(Errno::NOSYS | Errno::PERM) => sys::openat(&self.root, path, flags, Mode::empty()),
                 other => other,

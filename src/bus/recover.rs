@@ -17,7 +17,7 @@ use super::error::BusError;
 use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
-use super::log::{self, Log};
+use super::log::{self, Durability, Log, Note};
 use super::publish::{self, Folders};
 use super::record::{Finish, Record, Target};
 use super::room::Room;
@@ -62,6 +62,7 @@ pub fn recover(
     log: &mut Log,
     journal: &mut Journal,
     ids: &mut Ids,
+    durability: Durability,
     now_ms: u64,
 ) -> Result<Recovered, BusError> {
     let mut recovered = Recovered::default();
@@ -76,10 +77,19 @@ pub fn recover(
             let batch: Vec<(&Record, &[u8])> = batch.iter().map(|record| (record, &[][..])).collect();
             log.commit(disk, room, &batch)?;
         }
+        // Which handlings had begun must outlive the logs that say it.
+        for (ticket, attempt) in &remains.begun {
+            log.note(room, &Note::begun(*ticket, *attempt))?;
+        }
         for path in &remains.rooms {
             disk.remove_file(&path.join(layout::ROOM_NEW_LOG))?;
             move_damaged_log(disk, room, path, &remains.damaged, &mut recovered)?;
             disk.remove_file(&path.join(layout::ROOM_LOG))?;
+            // A log that a power cut brings back may hold what its hung owner appended after it was read here
+            // (tests/model: deleted_log_comes_back).
+            if durability == Durability::Full {
+                disk.sync_folder(path)?;
+            }
         }
         carry_out(disk, room, &remains, journal, ids)?;
         journal.flush(disk)?;

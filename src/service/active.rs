@@ -83,6 +83,8 @@ pub struct Active<'a> {
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
     pub(super) stop_at: Option<Instant>,
+    /// The file system could not be synced: the log is never begun again in this term.
+    pub(super) pinned: bool,
     /// An error may have left claims in the room that no list here names.
     pub(super) relist: bool,
     pub(super) began: Instant,
@@ -128,7 +130,8 @@ impl<'a> Active<'a> {
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
         let mut ids = Ids::load(disk, room.term, settings.bus.dedup_days, now.wall_ms)?;
-        let recovered = recover::recover(disk, &room, &mut log, &mut journal, &mut ids, now.wall_ms)?;
+        let recovered =
+            recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
         if recovered.rooms > 0 {
             let (rooms, decided, undecided) = (recovered.rooms, recovered.records, recovered.adopted.len());
             core.say(&Notice::Recovered { rooms, decided, undecided });
@@ -209,11 +212,18 @@ impl<'a> Active<'a> {
                 return Ok(End::Stopped);
             }
             if self.is_stopped(now, mode) {
-                return match self.leave() {
-                    Ok(()) => Ok(End::Stopped),
-                    Err(BusError::RoomGone) => Ok(End::Replaced),
-                    Err(error) => Err(error),
-                };
+                // From here on nothing is claimed any more, also in Mode::Once.
+                self.stop_at.get_or_insert(now.mono);
+                match self.leave() {
+                    Ok(()) => return Ok(End::Stopped),
+                    Err(BusError::RoomGone) => return Ok(End::Replaced),
+                    Err(error) if error.is_transient() => {
+                        if self.trouble.begin(now.mono) {
+                            self.core.say(&Notice::Trouble { what: error.to_string() });
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             self.receive(wakes);
         }

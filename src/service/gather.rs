@@ -160,15 +160,21 @@ impl Active<'_> {
         };
         Ok(match read {
             claim::Read::Message(claim, bytes) => match Message::parse(bytes, given(&claim.state)) {
-                Ok(message) => Some(Candidate::InRoom(Box::new(Claimed {
-                    part: ready.name.recipient.as_deref().and_then(|name| AgentId::parse(name).ok()),
-                    accepted_at: ready.name.ticket.accepted_ms(),
-                    claim,
-                    message,
-                    suspect: ready.suspect,
-                    known: true,
-                    earlier: ready.earlier,
-                }))),
+                Ok(message) => {
+                    // A file in the drop with the same sender and id has to wait for the end of this one.
+                    if claim.name.ticket.part.is_none() {
+                        self.in_flight.insert((message.sender().clone(), message.id().clone()));
+                    }
+                    Some(Candidate::InRoom(Box::new(Claimed {
+                        part: ready.name.recipient.as_deref().and_then(|name| AgentId::parse(name).ok()),
+                        accepted_at: ready.name.ticket.accepted_ms(),
+                        claim,
+                        message,
+                        suspect: ready.suspect,
+                        known: true,
+                        earlier: ready.earlier,
+                    })))
+                }
                 Err(refusal) => Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) }),
             },
             claim::Read::BeingWritten => {
@@ -223,7 +229,8 @@ impl Active<'_> {
             self.drop.block(key, opened.name);
             return None;
         }
-        if self.ids.seen(key.0.as_str(), key.1.as_str()).is_some_and(|seen| seen.released) {
+        let waits = !self.pinned && self.ids.seen(key.0.as_str(), key.1.as_str()).is_some_and(|seen| seen.released);
+        if waits {
             self.drop.wait_for_checkpoint(opened.name);
             return None;
         }
