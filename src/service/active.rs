@@ -162,6 +162,7 @@ impl<'a> Active<'a> {
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             alone: None,
+            pinned: false,
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
