@@ -272,7 +272,8 @@ pub fn agent_file(agent: &str) -> PathBuf {
     Path::new(AGENTS).join(format!("{agent}.json"))
 }
 
-/// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`.
+/// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`, and the point of
+/// a final `.why`, with which a dead letter could be taken for a reason.
 fn stem_of(name: &OsStr, max: usize) -> String {
     let name = name.as_bytes();
     let name = name.strip_suffix(b".json").unwrap_or(name);
@@ -280,7 +281,8 @@ fn stem_of(name: &OsStr, max: usize) -> String {
         .chars()
         .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER || is_invisible(c) { '_' } else { c })
         .collect();
-    cut(&clean, max).to_owned()
+    let stem = cut(&clean, max);
+    stem.strip_suffix(".why").map_or_else(|| stem.to_owned(), |start| format!("{start}_why"))
 }
 
 /// Characters that change how a terminal shows the rest of the line (bidirectional controls, line separators).
@@ -342,5 +344,13 @@ mod tests {
     fn a_name_cannot_reach_a_terminal_or_another_folder() {
         let claim = ClaimName::first(Ticket::new(), OsStr::from_bytes(b"\x1b[2Jx\xff\r.json"));
         assert_eq!(claim.stem, "_[2Jx__");
+    }
+
+    #[test]
+    fn no_dead_letter_has_the_name_of_a_reason() {
+        for dropped in ["a.why.json", ".why.json", &format!("{}.why.more.json", "x".repeat(STEM_MAX - 4))] {
+            let claim = ClaimName::first(Ticket::new(), OsStr::new(dropped));
+            assert_eq!(parse_dead(&claim.dead().0), Some(claim));
+        }
     }
 }

@@ -19,8 +19,15 @@ pub const BATCH: usize = 256;
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     state: FileState,
-    /// When it was first seen in this state.
-    since: Instant,
+    /// When it was first seen in this state; `None` while somebody writes to it.
+    since: Option<Instant>,
+}
+
+impl Pending {
+    /// What is left of the grace time.
+    fn left(&self, grace: Duration, now: Now) -> Option<Duration> {
+        self.since.map(|since| (since + grace).saturating_duration_since(now.mono))
+    }
 }
 
 /// The place of a message in the queue of its lane.
@@ -68,6 +75,14 @@ impl DropQueue {
         Ok(())
     }
 
+    /// After an error: whatever was remembered of the drop is found again by the next scan. Gives back what was parked.
+    pub fn forget(&mut self) -> Vec<Parked> {
+        let parked = std::mem::take(&mut self.parked);
+        let pending = std::mem::take(&mut self.pending);
+        *self = DropQueue { pending, ..DropQueue::default() };
+        parked.into_values().flat_map(BTreeMap::into_values).collect()
+    }
+
     /// An event named this file.
     pub fn push(&mut self, name: OsString) {
         if !self.parked_names.contains(&name) && !self.blocked_names.contains(&name) {
@@ -89,18 +104,17 @@ impl DropQueue {
 
     /// Notes that a file is not ready. `true`: it has now been as it is for the whole of `grace`.
     pub fn not_ready(&mut self, name: &OsStr, state: FileState, grace: Duration, now: Now) -> bool {
-        let pending = self.pending.entry(name.to_owned()).or_insert(Pending { state, since: now.mono });
+        let pending = self.pending.entry(name.to_owned()).or_insert(Pending { state, since: None });
         let same = (pending.state.inode, pending.state.bytes, pending.state.modified_ns, pending.state.links)
             == (state.inode, state.bytes, state.modified_ns, state.links);
-        if !same {
-            *pending = Pending { state, since: now.mono };
-        }
-        now.mono.saturating_duration_since(pending.since) >= grace
+        let since = pending.since.filter(|_| same).unwrap_or(now.mono);
+        *pending = Pending { state, since: Some(since) };
+        now.mono.saturating_duration_since(since) >= grace
     }
 
     /// Somebody writes to it: the grace time begins when that ends.
-    pub fn being_written(&mut self, name: &OsStr, state: FileState, now: Now) {
-        self.pending.insert(name.to_owned(), Pending { state, since: now.mono });
+    pub fn being_written(&mut self, name: &OsStr, state: FileState) {
+        self.pending.insert(name.to_owned(), Pending { state, since: None });
     }
 
     /// The file was taken, or is gone.
@@ -117,10 +131,17 @@ impl DropQueue {
         !self.pending.is_empty()
     }
 
-    /// How long until a pending file has been still for the whole grace time.
+    /// Has every pending file looked at again that has not been seen to change for the whole grace time.
+    pub fn look_at_still(&mut self, grace: Duration, now: Now) {
+        let is_still = |pending: &Pending| pending.left(grace, now).is_some_and(|left| left.is_zero());
+        let still = self.pending.iter().filter(|(_, pending)| is_still(pending));
+        self.queue.extend(still.map(|(name, _)| name.clone()));
+    }
+
+    /// How long until a pending file has been still for the whole grace time. One that is being written needs no look: its
+    /// closing is an event, and the scans look at it too.
     pub fn next_look(&self, grace: Duration, now: Now) -> Option<Duration> {
-        let due = self.pending.values().map(|pending| (pending.since + grace).saturating_duration_since(now.mono));
-        due.min()
+        self.pending.values().filter_map(|pending| pending.left(grace, now)).min()
     }
 
     /// Leaves a message in the drop until its extension's lane has room.

@@ -193,7 +193,7 @@ impl Active<'_> {
         match found {
             Found::Gone | Found::Folder => self.drop.settled(&name),
             Found::NotAFile(state) => return Ok(Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE))),
-            Found::BeingWritten(state) => self.drop.being_written(&name, state, now),
+            Found::BeingWritten(state) => self.drop.being_written(&name, state),
             Found::TooLarge(state, _) => return Ok(self.unfit_after_grace(name, state, TOO_LARGE_REFUSAL, now)),
             Found::File(opened) if claim::has_other_links(&opened.state) => {
                 let state = opened.state;

@@ -1,0 +1,18 @@
+//! One fault at every step of the real program, in turn, and an audit of the folder after each (SQLite's method).
+//!
+//! `kill` kills it, `stop` stops it with a stand-by beside it and wakes it later, `errors` makes a system call fail.
+//! `harness` shows on a small stand-in program that the tracer does what the sweeps believe it does, and `auditor` that
+//! the audit finds what is wrong.
+
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+mod auditor;
+mod cases;
+mod errors;
+mod harness;
+mod kill;
+mod running;
+mod stand_in;
+mod stop;
+#[path = "../support/mod.rs"]
+mod support;
