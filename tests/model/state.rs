@@ -161,8 +161,7 @@ impl Log {
         if kept == 0 {
             self.start = self.durable_start;
         }
-        self.entries
-            .truncate(confirmed.saturating_add(kept).max(self.start as usize));
+        self.entries.truncate(confirmed.saturating_add(kept).max(self.start as usize));
         self.synced();
     }
 }

@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn messages_are_messages_and_names_read_back() {
         use postroom::message::{Given, Message};
-        let text = message(7, 270);
-        assert!((395..=420).contains(&text.len()), "{}", text.len());
+        let text = message(7, 280);
+        assert!((395..=410).contains(&text.len()), "{}", text.len());
         let message = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).expect("a message");
-        assert_eq!(message.payload_text().len(), 270);
+        assert_eq!(message.payload_text().len(), 280);
         assert_eq!(number_of_reply(&format!("{}.reply.json", message.id())), Some(7));
         assert_eq!(number_of_reply("b-7.json"), None);
     }
