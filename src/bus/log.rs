@@ -166,15 +166,20 @@ impl Log {
     /// in the log was published, finished, journalled and its ids noted. `notes`: the new beginning, and the handlings
     /// still under way.
     pub fn checkpoint(&mut self, room: &Room, notes: &[Note]) -> Result<(), BusError> {
-        let path = room.file(layout::ROOM_LOG);
+        self.begin_again(&room.file(layout::ROOM_LOG), notes)
+    }
+
+    fn begin_again(&mut self, path: &Path, notes: &[Note]) -> Result<(), BusError> {
         self.kept.clear();
         self.end = 0;
-        let result = self.append_notes(&path, notes).and_then(|()| self.sync(&path));
+        let result = self.append_notes(path, notes).and_then(|()| self.sync(path));
         if result.is_err() {
             // Its first frame may be half written, and then nothing behind it would be read: the next commit makes a
             // new file. None of the old frames is needed any more.
             self.distrusted = true;
             self.kept = self.frames_of(notes);
+            // The next frame must not get one of these numbers again: that would end the log for whoever reads it.
+            self.next_number += notes.len() as u64;
         }
         result
     }
@@ -350,5 +355,38 @@ mod tests {
         }
         let attempts: Vec<u32> = parse(&text).begun.iter().map(|claim| claim.attempt).collect();
         assert_eq!(attempts, [1, 3]);
+    }
+
+    #[test]
+    fn after_a_failed_checkpoint_the_next_commit_can_be_read() {
+        let text = |word: &str| word.to_owned();
+        let place = Arc::new(Place {
+            host: text("host"),
+            host_name: text("host"),
+            boot: text("boot"),
+            mount: text("mount"),
+            namespace: text("namespace"),
+            pid: 1,
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        std::fs::write(&path, b"").expect("written");
+        let mut log = Log {
+            // Not open for writing, so that every write fails.
+            file: File::open(&path).expect("opened"),
+            durability: Durability::Full,
+            place: place.clone(),
+            end: 0,
+            allocated: 0,
+            next_number: 5,
+            kept: Vec::new(),
+            distrusted: false,
+        };
+        let begin = Note::Begin { day: text("2025-11-21"), journal: 0, place };
+        log.begin_again(&path, &[begin]).expect_err("not writable");
+        assert!(log.distrusted);
+        note(log.next_number, "1", &mut log.kept);
+        let contents = parse(&log.kept);
+        assert_eq!((contents.begin, contents.begun.len()), (Some((text("2025-11-21"), 0)), 1));
     }
 }

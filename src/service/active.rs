@@ -169,7 +169,8 @@ impl<'a> Active<'a> {
             calendar: Calendar::default(),
             trouble: Trouble::default(),
             stop_at: None,
-            relist: false,
+            // Recovery has published deliveries of a split into the room, too, and those no list names yet.
+            relist: recovered.rooms > 0,
             began: now.mono,
             packing: None,
             requested: true,
