@@ -13,12 +13,7 @@ use std::time::Instant;
 /// Searches everything: no property may fail, and at least `floor` states must have been met, all of them worked off.
 pub fn holds(scenario: Scenario, floor: usize) {
     let begun = Instant::now();
-    let search = scenario
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let search = scenario.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let states = search.unique_state_count();
     println!("{states} states, depth {}, {:.1} s: {scenario:?}", search.max_depth(), begun.elapsed().as_secs_f32());
     let found = search.discoveries();
