@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self as sys, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{self as sys, Access, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 /// What was being done, to which path, and what the system said.
@@ -153,6 +153,16 @@ impl Disk {
         match sys::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(self.error("look at", path, e)),
+        }
+    }
+
+    /// May this process list a folder and make files in it? A folder that is gone by now may be made again.
+    pub fn may_fill(&self, path: &Path) -> Result<bool, DiskError> {
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        match sys::accessat(&self.root, path, access, AtFlags::EACCESS) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(false),
             Err(e) => Err(self.error("look at", path, e)),
         }
     }

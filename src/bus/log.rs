@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, Moved, read_all};
 use super::error::BusError;
-use super::layout::{self, ClaimName, Ticket};
+use super::layout::{self, ClaimName};
 use super::place::Place;
 use super::record::{self, Record};
 use super::room::Room;
@@ -47,14 +47,6 @@ pub enum Note {
     Started { claim: String },
     /// The handling of this claim began, and the one noted so before it had ended (one after the other).
     StartedNext { claim: String },
-}
-
-impl Note {
-    /// That the handling of this attempt had begun, of which only ticket and number are known.
-    pub fn begun(ticket: Ticket, attempt: u32) -> Note {
-        let recipient = ticket.part.map(|_| String::new());
-        Note::Started { claim: ClaimName { attempt, ticket, recipient, stem: String::new() }.to_string() }
-    }
 }
 
 /// Everything that one log says.

@@ -65,6 +65,8 @@ pub struct Active<'a> {
     pub(super) inboxes: Inboxes,
     /// Claims in the room that nobody works on yet.
     pub(super) ready: VecDeque<Ready>,
+    /// Claims in the room that cannot be worked on now (see [`Active::read_in_room`]): ready again with the next scan.
+    pub(super) busy: Vec<Ready>,
     /// The one message that runs alone, and until when nothing else is started.
     pub(super) alone: Option<ClaimName>,
     /// Sender and id of every message in hand.
@@ -161,6 +163,7 @@ impl<'a> Active<'a> {
             senders,
             inboxes: Inboxes::default(),
             ready: ready.collect(),
+            busy: Vec::new(),
             alone: None,
             pinned: false,
             in_flight: HashSet::new(),
@@ -257,6 +260,7 @@ impl<'a> Active<'a> {
                 self.drop.scan(&self.core.disk)?;
                 self.drop.look_again();
             }
+            self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
             self.requested = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
@@ -268,8 +272,9 @@ impl<'a> Active<'a> {
             self.answer_requests(now)?;
         }
         if now.mono >= self.tend_at {
-            self.tend(now)?;
+            // First, so that housekeeping that goes on failing holds up the line only now and then.
             self.tend_at = now.mono + TEND;
+            self.tend(now)?;
         }
         self.calendar.set(now.wall_ms);
         self.pass(now)
@@ -344,6 +349,7 @@ impl<'a> Active<'a> {
                 settled
                     && self.lanes.is_idle()
                     && self.ready.is_empty()
+                    && self.busy.is_empty()
                     && self.drop.is_empty()
                     && self.drop.parked_len() == 0
                     && !self.drop.has_pending()

@@ -72,12 +72,17 @@ impl Active<'_> {
 
     fn commit(&mut self) -> Result<(), BusError> {
         let (disk, room) = (&self.core.disk, &self.room);
+        let mut refers = false;
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
             publish::stage(disk, room, &decision.record, decision.text())?;
             if decision.record.refers_to_message() && self.core.durability() == Durability::Full {
                 publish::sync_claim(disk, room, &decision.record.claim)?;
+                refers = true;
             }
             decision.staged = true;
+        }
+        if refers {
+            disk.sync_folder(&room.path).map_err(|error| room.missing(disk, error))?;
         }
         let batch: Vec<(&Record, &[u8])> =
             self.unsettled.iter().map(|decision| (&decision.record, decision.text())).collect();
@@ -186,7 +191,11 @@ impl Active<'_> {
         let beginning = self.beginning()?;
         self.log.checkpoint(&self.room, &beginning)?;
         for (ticket, (sender, id)) in std::mem::take(&mut self.released) {
-            self.ids.free(ticket, sender.as_str(), id.as_str());
+            // Not if a retry of the dead letter has used it since.
+            let seen = self.ids.seen(sender.as_str(), id.as_str());
+            if seen.is_some_and(|seen| seen.released && seen.ticket == ticket) {
+                self.ids.free(ticket, sender.as_str(), id.as_str());
+            }
         }
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         self.drop.after_checkpoint();

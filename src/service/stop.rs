@@ -37,10 +37,14 @@ impl Active<'_> {
     pub(super) fn leave(&mut self) -> Result<(), BusError> {
         let now = Now::get();
         self.stop_packing()?;
+        if self.relist {
+            self.list_own_room()?;
+        }
         self.park_ready(now)?;
         self.settle(now)?;
         self.checkpoint(now)?;
-        let done = self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty();
+        let done =
+            self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty() && self.busy.is_empty();
         if done && !self.pinned {
             self.room.remove(&self.core.disk)?;
         }
