@@ -84,12 +84,8 @@ impl Inboxes {
         let mut returned = 0;
         for agent in disk.list(Path::new(layout::INBOX))? {
             let folder = Path::new(layout::INBOX).join(&agent.name);
-            let mut leased: Vec<OsString> = Vec::new();
-            disk.for_each(&folder, |name, _| {
-                if leased_name(name).is_some() {
-                    leased.push(name.to_owned());
-                }
-            })?;
+            // Whatever else lies there is no inbox. One that cannot be read (any more) holds up no other: it is looked at again.
+            let Ok(leased) = leased_in(disk, &folder) else { continue };
             for name in leased {
                 let path = folder.join(&name);
                 let Some(stat) = disk.stat(&path)? else { continue };
@@ -112,6 +108,17 @@ impl Inboxes {
         self.leases = seen;
         Ok(returned)
     }
+}
+
+/// The leases in one inbox.
+fn leased_in(disk: &Disk, inbox: &Path) -> Result<Vec<OsString>, BusError> {
+    let mut leased = Vec::new();
+    disk.for_each(inbox, |name, _| {
+        if leased_name(name).is_some() {
+            leased.push(name.to_owned());
+        }
+    })?;
+    Ok(leased)
 }
 
 /// The name that `.<name>~<uuid>.leased` was leased from.
