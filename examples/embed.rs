@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let running = std::thread::spawn(move || service.run(Mode::UntilStopped));
 
     // Any writer, no library: a complete file under a hidden name, renamed to its own.
-    let message = r#"{"id":"hello-1","sender":"example","recipient":"postroom","action":"mcp.core.echo","payload":"hello"}"#;
+    let message =
+        r#"{"id":"hello-1","sender":"example","recipient":"postroom","action":"mcp.core.echo","payload":"hello"}"#;
     std::fs::write(bus.join(".hello-1"), message)?;
     std::fs::rename(bus.join(".hello-1"), bus.join("hello-1.json"))?;
 

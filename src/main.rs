@@ -6,18 +6,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Exit};
+use cli::Cli;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and version come this way too: clap knows which stream each belongs on.
-        Err(answer) => {
-            let exit = if answer.use_stderr() { Exit::Usage } else { Exit::Ok };
-            // Nobody reads what we would say about a closed terminal.
-            let _ = answer.print();
-            return exit.into();
-        }
+        Err(answer) => return cli::answer(&answer).into(),
     };
     match cli.run() {
         Ok(exit) => exit.into(),

@@ -319,15 +319,16 @@ impl Disk {
 }
 
 fn write_pieces(fd: impl AsFd, pieces: &[&[u8]]) -> Result<(), Errno> {
-    for piece in pieces {
-        let mut rest = *piece;
-        while !rest.is_empty() {
-            match rustix::io::write(&fd, rest) {
-                Ok(0) => return Err(Errno::NOSPC),
-                Ok(n) => rest = &rest[n..],
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(e),
-            }
+    let mut slices: Vec<io::IoSlice> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+    let mut rest = slices.as_mut_slice();
+    // Also removes empty pieces from the front.
+    io::IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match rustix::io::writev(&fd, rest) {
+            Ok(0) => return Err(Errno::NOSPC),
+            Ok(n) => io::IoSlice::advance_slices(&mut rest, n),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
         }
     }
     Ok(())

@@ -8,13 +8,15 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, Moved, read_all};
 use super::error::BusError;
 use super::layout::{self, ClaimName};
-use super::record::Record;
+use super::place::Place;
+use super::record::{self, Record};
 use super::room::Room;
 
 /// The file grows by this many zeroed bytes at a time; a sync of bytes that were there before costs a third of one that
@@ -38,8 +40,9 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Note {
-    /// The first frame: where the journal ended when this use of the file began.
-    Begin { day: String, journal: u64 },
+    /// The first frame: where the journal ended when this use of the file began, and where its records were decided unless
+    /// they say otherwise.
+    Begin { day: String, journal: u64, place: Arc<Place> },
     /// The handling of this claim began beside others (an extension).
     Started { claim: String },
     /// The handling of this claim began, and the one noted so before it had ended (one after the other).
@@ -50,7 +53,12 @@ pub enum Note {
 #[derive(Debug, Default)]
 pub struct Contents {
     pub records: Vec<Record>,
-    pub notes: Vec<Note>,
+    /// Where the journal ended when this use of the file began: day and bytes.
+    pub begin: Option<(String, u64)>,
+    /// The claims whose handling had begun and was not decided after that: all that ran beside others, and of those that ran
+    /// one after the other only the last. A record of the same attempt that stands before (it waited, and was taken up again)
+    /// says nothing about it.
+    pub begun: Vec<ClaimName>,
     /// A frame was whole but could not be understood.
     pub damaged: bool,
 }
@@ -59,6 +67,7 @@ pub struct Contents {
 pub struct Log {
     file: File,
     durability: Durability,
+    place: Arc<Place>,
     /// Where the next frame goes.
     end: u64,
     allocated: u64,
@@ -71,11 +80,19 @@ pub struct Log {
 
 impl Log {
     /// Makes the log of a room that is being prepared.
-    pub fn create(disk: &Disk, folder: &Path, durability: Durability, begin: &Note) -> Result<Log, BusError> {
-        let file = disk.create_open(&folder.join(layout::ROOM_LOG))?;
+    pub fn create(
+        disk: &Disk,
+        folder: &Path,
+        durability: Durability,
+        place: Arc<Place>,
+        journal: (String, u64),
+    ) -> Result<Log, BusError> {
+        let path = folder.join(layout::ROOM_LOG);
+        let file = disk.create_open(&path)?;
+        let begin = Note::Begin { day: journal.0, journal: journal.1, place: place.clone() };
         let mut log =
-            Log { file, durability, end: 0, allocated: 0, next_number: 1, kept: Vec::new(), distrusted: false };
-        log.append_notes(&folder.join(layout::ROOM_LOG), std::slice::from_ref(begin))?;
+            Log { file, durability, place, end: 0, allocated: 0, next_number: 1, kept: Vec::new(), distrusted: false };
+        log.append_notes(&path, &[begin])?;
         Ok(log)
     }
 
@@ -96,7 +113,7 @@ impl Log {
         for (number, (record, message)) in (self.next_number..).zip(batch) {
             frame(number, &mut frames, |out| {
                 out.push(b'R');
-                record.encode(message, out);
+                record.encode(&self.place, message, out);
             });
         }
         if !self.distrusted {
@@ -149,15 +166,20 @@ impl Log {
     /// in the log was published, finished, journalled and its ids noted. `notes`: the new beginning, and the handlings
     /// still under way.
     pub fn checkpoint(&mut self, room: &Room, notes: &[Note]) -> Result<(), BusError> {
-        let path = room.file(layout::ROOM_LOG);
+        self.begin_again(&room.file(layout::ROOM_LOG), notes)
+    }
+
+    fn begin_again(&mut self, path: &Path, notes: &[Note]) -> Result<(), BusError> {
         self.kept.clear();
         self.end = 0;
-        let result = self.append_notes(&path, notes).and_then(|()| self.sync(&path));
+        let result = self.append_notes(path, notes).and_then(|()| self.sync(path));
         if result.is_err() {
             // Its first frame may be half written, and then nothing behind it would be read: the next commit makes a
             // new file. None of the old frames is needed any more.
             self.distrusted = true;
             self.kept = self.frames_of(notes);
+            // The next frame must not get one of these numbers again: that would end the log for whoever reads it.
+            self.next_number += notes.len() as u64;
         }
         result
     }
@@ -256,61 +278,67 @@ pub fn read(disk: &Disk, folder: &Path) -> Result<Contents, BusError> {
 fn parse(mut text: &[u8]) -> Contents {
     let mut contents = Contents::default();
     let mut expected = None;
+    let mut one_by_one = None;
+    let mut place: Option<Arc<Place>> = None;
     while let Some((number, body, rest)) = split_frame(text, expected) {
         expected = Some(number + 1);
         text = rest;
         match body.split_first() {
-            Some((b'R', record)) => match Record::decode(record) {
-                Some(record) => contents.records.push(record),
+            Some((b'R', record)) => match Record::decode(place.as_ref(), record) {
+                Some(record) => {
+                    contents.begun.retain(|claim| !record::same_attempt(claim, &record.claim));
+                    one_by_one = one_by_one.filter(|claim| !record::same_attempt(claim, &record.claim));
+                    contents.records.push(record);
+                }
                 None => contents.damaged = true,
             },
             Some((b'N', note)) => match serde_json::from_slice(note) {
-                Ok(note) => contents.notes.push(note),
+                Ok(Note::Begin { day, journal, place: of_log }) => {
+                    contents.begin = Some((day, journal));
+                    place = Some(of_log);
+                }
+                Ok(Note::Started { claim }) => contents.begun.extend(ClaimName::parse(&claim)),
+                Ok(Note::StartedNext { claim }) => one_by_one = ClaimName::parse(&claim),
                 Err(_) => contents.damaged = true,
             },
             _ => contents.damaged = true,
         }
     }
+    contents.begun.extend(one_by_one);
     contents
-}
-
-/// The claims whose handling had begun, of those that `undecided` names: all that ran beside others, and of those that ran
-/// one after the other only the last.
-pub fn begun(notes: &[Note]) -> Vec<ClaimName> {
-    let mut begun = Vec::new();
-    let mut last = None;
-    for note in notes {
-        match note {
-            Note::Begin { .. } => {}
-            Note::Started { claim } => begun.extend(ClaimName::parse(claim)),
-            Note::StartedNext { claim } => last = ClaimName::parse(claim),
-        }
-    }
-    begun.extend(last);
-    begun
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn note(number: u64, claim: &str, out: &mut Vec<u8>) {
+        let note = Note::Started { claim: format!("{claim}.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~a.json") };
+        framed_note(number, &note, out);
+    }
+
+    fn framed_note(number: u64, note: &Note, out: &mut Vec<u8>) {
+        frame(number, out, |out| {
+            out.push(b'N');
+            serde_json::to_writer(out, note).expect("a note is JSON");
+        });
+    }
+
     #[test]
     fn a_log_ends_at_the_first_frame_that_is_not_whole_or_not_the_next() {
-        let note =
-            |n: u64, out: &mut Vec<u8>| frame(n, out, |out| out.extend_from_slice(b"N{\"started\":{\"claim\":\"x\"}}"));
         let mut text = Vec::new();
-        note(7, &mut text);
-        note(8, &mut text);
+        note(7, "1", &mut text);
+        note(8, "2", &mut text);
         let whole = text.len();
-        note(8, &mut text);
-        assert_eq!(parse(&text).notes.len(), 2, "a number twice");
+        note(8, "3", &mut text);
+        assert_eq!(parse(&text).begun.len(), 2, "a number twice");
         for cut in 0..whole {
             let expected = usize::from(cut >= whole / 2);
-            assert_eq!(parse(&text[..cut]).notes.len(), expected, "cut at {cut}");
+            assert_eq!(parse(&text[..cut]).begun.len(), expected, "cut at {cut}");
         }
         let mut flipped = text[..whole].to_vec();
         flipped[whole - 5] ^= 1;
-        assert_eq!(parse(&flipped).notes.len(), 1);
+        assert_eq!(parse(&flipped).begun.len(), 1);
     }
 
     #[test]
@@ -321,7 +349,44 @@ mod tests {
             Note::StartedNext { claim: claim(2) },
             Note::StartedNext { claim: claim(3) },
         ];
-        let attempts: Vec<u32> = begun(&notes).iter().map(|claim| claim.attempt).collect();
+        let mut text = Vec::new();
+        for (number, note) in (1..).zip(&notes) {
+            framed_note(number, note, &mut text);
+        }
+        let attempts: Vec<u32> = parse(&text).begun.iter().map(|claim| claim.attempt).collect();
         assert_eq!(attempts, [1, 3]);
+    }
+
+    #[test]
+    fn after_a_failed_checkpoint_the_next_commit_can_be_read() {
+        let text = |word: &str| word.to_owned();
+        let place = Arc::new(Place {
+            host: text("host"),
+            host_name: text("host"),
+            boot: text("boot"),
+            mount: text("mount"),
+            namespace: text("namespace"),
+            pid: 1,
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        std::fs::write(&path, b"").expect("written");
+        let mut log = Log {
+            // Not open for writing, so that every write fails.
+            file: File::open(&path).expect("opened"),
+            durability: Durability::Full,
+            place: place.clone(),
+            end: 0,
+            allocated: 0,
+            next_number: 5,
+            kept: Vec::new(),
+            distrusted: false,
+        };
+        let begin = Note::Begin { day: text("2025-11-21"), journal: 0, place };
+        log.begin_again(&path, &[begin]).expect_err("not writable");
+        assert!(log.distrusted);
+        note(log.next_number, "1", &mut log.kept);
+        let contents = parse(&log.kept);
+        assert_eq!((contents.begin, contents.begun.len()), (Some((text("2025-11-21"), 0)), 1));
     }
 }

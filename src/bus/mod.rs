@@ -8,7 +8,7 @@
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
 //! | [`publish`] | what everybody sees |
-//! | [`journal`], [`ids`], [`retention`] | what is remembered, and for how long |
+//! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
 //! | [`recover`] | what a dead service left |
 //! | [`view`] | read-only views of a bus, for people |
@@ -19,6 +19,7 @@ pub mod create;
 pub mod disk;
 pub mod error;
 pub mod file_system;
+pub mod history;
 pub mod ids;
 pub mod journal;
 pub mod layout;

@@ -2,6 +2,7 @@
 //! record can carry it out without asking anything else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -236,7 +237,7 @@ pub struct EarlierAttempt {
 pub struct Record {
     pub term: u64,
     /// Boot and mount in which it was first decided; copies keep it.
-    pub place: Place,
+    pub place: Arc<Place>,
     pub claim: ClaimName,
     pub finish: Finish,
     pub effects: Vec<Effect>,
@@ -249,7 +250,9 @@ pub struct Record {
 #[serde(rename_all = "camelCase")]
 struct Meta<'a> {
     term: u64,
-    place: std::borrow::Cow<'a, Place>,
+    /// Left out where it is the place of the log.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    place: Option<Arc<Place>>,
     claim: String,
     finish: std::borrow::Cow<'a, Finish>,
     effects: Vec<EffectMeta<'a>>,
@@ -275,8 +278,8 @@ enum PieceMeta {
 }
 
 impl Record {
-    /// Appends the record's text: a line of JSON, then the effects' bytes.
-    pub fn encode(&self, message: &[u8], out: &mut Vec<u8>) {
+    /// Appends the record's text: a line of JSON, then the effects' bytes. `of_log`: the place that the log itself names.
+    pub fn encode(&self, of_log: &Place, message: &[u8], out: &mut Vec<u8>) {
         use std::borrow::Cow::Borrowed;
         let effects = self.effects.iter().map(|effect| EffectMeta {
             to: Borrowed(&effect.to),
@@ -284,7 +287,7 @@ impl Record {
         });
         let meta = Meta {
             term: self.term,
-            place: Borrowed(&self.place),
+            place: (*self.place != *of_log).then(|| self.place.clone()),
             claim: self.claim.to_string(),
             finish: Borrowed(&self.finish),
             effects: effects.collect(),
@@ -306,7 +309,7 @@ impl Record {
     }
 
     /// Reads what [`Record::encode`] wrote; `None` if it is not that.
-    pub fn decode(text: &[u8]) -> Option<Record> {
+    pub fn decode(of_log: Option<&Arc<Place>>, text: &[u8]) -> Option<Record> {
         let line_end = text.iter().position(|b| *b == b'\n')?;
         let meta: Meta = serde_json::from_slice(&text[..line_end]).ok()?;
         let mut rest = &text[line_end + 1..];
@@ -327,7 +330,7 @@ impl Record {
         }
         Some(Record {
             term: meta.term,
-            place: meta.place.into_owned(),
+            place: meta.place.or_else(|| of_log.cloned())?,
             claim: ClaimName::parse(&meta.claim)?,
             finish: meta.finish.into_owned(),
             effects,

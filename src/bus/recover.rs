@@ -17,9 +17,9 @@ use super::error::BusError;
 use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
-use super::log::{self, Log, Note};
+use super::log::{self, Log};
 use super::publish::{self, Folders};
-use super::record::{Record, Target};
+use super::record::{Finish, Record, Target};
 use super::room::Room;
 
 /// A claim that recovery found undecided, now in the own room.
@@ -110,14 +110,8 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         if contents.damaged {
             remains.damaged.push(path.clone());
         }
-        for claim in log::begun(&contents.notes) {
-            remains.begun.insert((claim.ticket, claim.attempt));
-        }
-        for note in contents.notes {
-            if let Note::Begin { day, journal } = note {
-                remains.begins.push((day, journal));
-            }
-        }
+        remains.begun.extend(contents.begun.iter().map(|claim| (claim.ticket, claim.attempt)));
+        remains.begins.extend(contents.begin);
         for record in contents.records {
             let key = (record.claim.ticket, record.claim.attempt);
             // Of two, the one of the higher term, then the one that was written later.
@@ -198,6 +192,9 @@ fn carry_out(
     let mut folders = Folders::default();
     for (index, record) in remains.records.iter().enumerate() {
         let claimed = remains.path_of(room, &record.claim.to_string());
+        if remains.is_resumed(record) {
+            continue;
+        }
         if record.place.same_mount(&room.place) {
             publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
         } else {
@@ -224,6 +221,13 @@ fn carry_out(
 }
 
 impl Remains {
+    /// This record put the message off, and its handling began again after that, as the same attempt: what the record says about
+    /// the message is over.
+    fn is_resumed(&self, record: &Record) -> bool {
+        matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. })
+            && self.begun.contains(&(record.claim.ticket, record.claim.attempt))
+    }
+
     fn path_of(&self, room: &Room, name: &str) -> PathBuf {
         self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
     }
@@ -329,8 +333,12 @@ fn end_told(line: &[u8]) -> Option<(Ticket, u32)> {
 
 /// Removes staged files of no record, and renames undecided claims into the own room.
 fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered) -> Result<(), BusError> {
-    let decided: HashSet<(Ticket, u32)> =
-        remains.records.iter().map(|record| (record.claim.ticket, record.claim.attempt)).collect();
+    let decided: HashSet<(Ticket, u32)> = remains
+        .records
+        .iter()
+        .filter(|record| !remains.is_resumed(record))
+        .map(|record| (record.claim.ticket, record.claim.attempt))
+        .collect();
     for (name, path) in &remains.files {
         let Some(claim) = ClaimName::parse(name) else {
             disk.remove_file(path)?;

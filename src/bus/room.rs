@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs2::FileExt as _;
 use rustix::fs::OFlags;
@@ -47,7 +48,7 @@ pub struct Room {
     pub uuid: Uuid,
     /// `processing/<term>/<uuid>`.
     pub path: PathBuf,
-    pub place: Place,
+    pub place: Arc<Place>,
     started_at: u64,
     beat: u64,
     /// Held until the process ends or the room is left; the kernel frees it then.
@@ -58,14 +59,14 @@ pub struct Room {
 #[derive(Debug)]
 pub struct Prepared {
     uuid: Uuid,
-    place: Place,
+    place: Arc<Place>,
     started_at: u64,
     lock: File,
 }
 
 impl Prepared {
     /// Makes the folder with lock and line. The log is put in by the caller (`path`), who then calls [`Prepared::sync`].
-    pub fn make(disk: &Disk, place: Place, now_ms: u64) -> Result<Prepared, BusError> {
+    pub fn make(disk: &Disk, place: Arc<Place>, now_ms: u64) -> Result<Prepared, BusError> {
         let uuid = Uuid::now_v7();
         let outer = layout::prepared_folder(uuid);
         let inner = outer.join(uuid.to_string());

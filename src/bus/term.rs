@@ -4,6 +4,7 @@
 //! lines and rules are those of the commit protocol, "Who is active"; `tests/model` shows what each of them prevents.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs2::FileExt as _;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use super::disk::{Disk, DiskError, EntryKind, Moved, Sync};
 use super::error::BusError;
 use super::layout;
-use super::log::{Durability, Log, Note};
+use super::log::{Durability, Log};
 use super::place::Place;
 use super::room::{Line, Prepared, Room};
 
@@ -138,13 +139,13 @@ pub fn wait_for_lock(disk: &Disk, lock: &Path) -> Result<(), BusError> {
 pub fn begin(
     disk: &Disk,
     after: u64,
-    place: Place,
+    place: Arc<Place>,
     durability: Durability,
     now_ms: u64,
-    begin: &Note,
+    journal: (String, u64),
 ) -> Result<Option<(Room, Log)>, BusError> {
-    let prepared = Prepared::make(disk, place, now_ms)?;
-    let log = Log::create(disk, &prepared.path(), durability, begin);
+    let prepared = Prepared::make(disk, place.clone(), now_ms)?;
+    let log = Log::create(disk, &prepared.path(), durability, place, journal);
     let synced = log.and_then(|log| match durability {
         Durability::Full => prepared.sync(disk).map(|()| log),
         Durability::Process => Ok(log),

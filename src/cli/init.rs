@@ -3,7 +3,6 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use postroom::bus::view::View;
 use postroom::policy::settings::DEFAULT_FILE;
 use serde::Serialize;
 
@@ -41,9 +40,8 @@ impl Init {
 /// Makes what is missing of a bus.
 fn make(bus: &Path) -> Result<Report, Failure> {
     let mut report = Report { bus: bus.to_owned(), made: Vec::new(), kept: Vec::new() };
-    let was_there = View::open(bus).is_ok();
-    postroom::bus::create(bus)?;
-    report.note(bus.to_owned(), !was_there);
+    let created = postroom::bus::create(bus)?;
+    report.note(bus.to_owned(), !created.was_there);
     for (path, content) in [
         (settings_path(bus), DEFAULT_FILE),
         (bus.join("README.md"), README),

@@ -13,6 +13,9 @@ use uuid::Uuid;
 use super::print::Format;
 use super::{Exit, Failure, Global, print, text};
 
+/// What a name may have, in bytes, so that with the marks of a lease no file system finds it too long (255).
+const LEASED_NAME_MAX: usize = 255 - ".~.leased".len() - 36;
+
 /// A message that this consumer has for itself, until the lease runs out.
 #[derive(Debug)]
 pub struct Lease {
@@ -28,7 +31,7 @@ impl Lease {
     pub fn take(disk: &Disk, agent: &AgentId, path: &Path) -> Result<Option<Lease>, Failure> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
         let uuid = Uuid::now_v7();
-        let leased = layout::inbox(agent.as_str()).join(format!(".{name}~{uuid}.leased"));
+        let leased = layout::inbox(agent.as_str()).join(format!(".{}~{uuid}.leased", short(name)));
         Ok(match disk.rename_new(path, &leased)? {
             Moved::Done => Some(Lease { agent: agent.clone(), uuid, leased, plain: path.to_owned() }),
             Moved::Taken | Moved::Gone => None,
@@ -82,6 +85,19 @@ impl Lease {
         }
         Ok(None)
     }
+}
+
+/// The names of replies between long ids leave no room for a lease: such a name is cut, and given back it stays cut.
+fn short(name: &str) -> String {
+    let stem = name.strip_suffix(".json").unwrap_or(name);
+    if name.len() <= LEASED_NAME_MAX {
+        return name.to_owned();
+    }
+    let mut end = LEASED_NAME_MAX - ".json".len();
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}.json", &stem[..end])
 }
 
 /// `<agent>/<uuid>`.

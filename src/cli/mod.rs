@@ -7,6 +7,7 @@ mod agents;
 mod call;
 mod completions;
 mod dead_letter;
+mod demo;
 mod doctor;
 mod drop;
 mod exit;
@@ -91,6 +92,7 @@ enum Command {
     Tail(tail::Tail),
     DeadLetter(dead_letter::DeadLetter),
     Doctor(doctor::Doctor),
+    Demo(demo::Demo),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -114,8 +116,27 @@ impl Cli {
             Command::Tail(command) => command.run(global),
             Command::DeadLetter(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
+            Command::Demo(command) => command.run(global),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }
+}
+
+/// Says what clap answers in place of a command: help, the version, or what is wrong with the command line, which may quote
+/// what somebody else wrote.
+pub fn answer(answer: &clap::Error) -> Exit {
+    if !answer.use_stderr() {
+        // Nobody reads what we would say about a closed terminal.
+        let _ = answer.print();
+        return Exit::Ok;
+    }
+    let plain = answer.render().to_string();
+    let harmless = text::lines(&plain);
+    if harmless == plain.trim_end_matches('\n') {
+        let _ = answer.print();
+    } else {
+        print::note(&harmless);
+    }
+    Exit::Usage
 }

@@ -18,7 +18,8 @@ pub const NAME: Style = AnsiColor::Cyan.on_default();
 
 /// Text in a style.
 pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{style}{text}{style:#}")
+    let text = text.to_string();
+    if text.is_empty() { text } else { format!("{style}{text}{style:#}") }
 }
 
 /// How a command that prints data prints it.

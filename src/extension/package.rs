@@ -193,19 +193,9 @@ mod tests {
 
     #[test]
     fn names_are_agent_ids() {
-        for name in [
-            "a",
-            "0",
-            "ext-sum",
-            "Ext_Sum.v2",
-            "a.replying",
-            "reply",
-            "com",
-            "com0",
-            "com10",
-            "console",
-            &"x".repeat(128),
-        ] {
+        for name in
+            ["a", "0", "ext-sum", "Ext_Sum.v2", "a.replying", "reply", "com", "com10", "console", &"x".repeat(128)]
+        {
             assert!(AgentId::parse(name).is_ok(), "{name}");
         }
         for name in [

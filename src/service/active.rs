@@ -2,7 +2,8 @@
 //!
 //! All of it but the room, the log and what is in the folders can be lost at any moment: it is found again by listing.
 
-use std::collections::{HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term, time};
 use crate::control;
 use crate::extension::ExtensionHost;
+use crate::message::AgentId;
 
+use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
 use super::decide::Decision;
@@ -73,6 +76,8 @@ pub struct Active<'a> {
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     pub(super) folders: Folders,
+    /// What is in the place of the inboxes that this batch has looked at.
+    pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
     /// Inbox names that this batch has chosen.
     pub(super) chosen: HashSet<std::path::PathBuf>,
     pub(super) calendar: Calendar,
@@ -133,7 +138,8 @@ impl<'a> Active<'a> {
         }
         let mut registry = Registry::default();
         registry.refresh(disk)?;
-        let waiting = Waiting::load(disk, now, Duration::from_millis(settings.retry.max_ms))?;
+        let mut senders = Senders::default();
+        let waiting = Waiting::load(disk, now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
         let ready = recovered.adopted.into_iter();
@@ -149,7 +155,7 @@ impl<'a> Active<'a> {
             drop: DropQueue::default(),
             lanes,
             waiting,
-            senders: Senders::default(),
+            senders,
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             alone: None,
@@ -158,11 +164,13 @@ impl<'a> Active<'a> {
             unfinished: Vec::new(),
             released: Vec::new(),
             folders: Folders::default(),
+            inbox_states: RefCell::default(),
             chosen: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),
             stop_at: None,
-            relist: false,
+            // Recovery has published deliveries of a split into the room, too, and those no list names yet.
+            relist: recovered.rooms > 0,
             began: now.mono,
             packing: None,
             requested: true,
@@ -188,7 +196,7 @@ impl<'a> Active<'a> {
                 }
                 Err(BusError::RoomGone) => return Ok(self.replaced()),
                 Err(error) if error.is_transient() => {
-                    self.relist = true;
+                    self.start_over(now);
                     if self.trouble.begin(now.mono) {
                         self.core.say(&Notice::Trouble { what: error.to_string() });
                     }
@@ -209,6 +217,15 @@ impl<'a> Active<'a> {
             }
             self.receive(wakes);
         }
+    }
+
+    /// A step failed: the folders say what there is to do. What is decided is kept and gone on with.
+    fn start_over(&mut self, now: Now) {
+        self.relist = true;
+        for parked in self.drop.forget() {
+            self.senders.remove(&parked.sender, parked.bytes);
+        }
+        self.scan_at = now.mono;
     }
 
     /// One round: sign of life, lists, then everything that is there to be done, one batch.
@@ -295,7 +312,11 @@ impl<'a> Active<'a> {
         if !self.unfinished.is_empty() || self.requested {
             wait = wait.min(Duration::from_millis(200));
         }
-        self.stop_at.map_or(wait, |at| wait.min(until(at)))
+        match self.stop_at {
+            // Past its time only what the disk refuses is left.
+            Some(at) => wait.min(until(at).max(Duration::from_millis(20))),
+            None => wait,
+        }
     }
 
     fn replaced(&mut self) -> End {
@@ -324,7 +345,8 @@ impl<'a> Active<'a> {
     /// What a checkpoint puts at the log's beginning.
     pub(super) fn beginning(&self) -> Result<Vec<Note>, BusError> {
         let day = self.calendar.day.clone();
-        let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day }];
+        let place = self.room.place.clone();
+        let mut notes = vec![Note::Begin { journal: journal::length(&self.core.disk, &day)?, day, place }];
         notes
             .extend(self.lanes.running_claims().map(|job| Note::Started { claim: job.claimed.claim.name.to_string() }));
         Ok(notes)

@@ -35,6 +35,15 @@ pub struct Checked {
     pub answers: Option<Answers>,
 }
 
+/// What is in the place of an inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InboxState {
+    Absent,
+    Folder,
+    /// A link or a file.
+    Unusable,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answers {
     pub several: bool,
@@ -179,7 +188,7 @@ impl Active<'_> {
         }
         load.bus_messages = self.waiting.len() + self.drop.parked_len() + self.inboxes.total();
         // An answer will need an inbox for the sender.
-        if disk.stat(&layout::inbox(message.sender().as_str()))?.is_none() {
+        if self.inbox_state(message.sender())? == InboxState::Absent {
             load.inboxes = Some(self.inboxes.folders(disk)?);
         }
         if claimed.known && claimed.claim.name.ticket.part.is_none() {
@@ -191,7 +200,21 @@ impl Active<'_> {
 
     /// Nothing is there yet, or a real folder.
     pub(super) fn inbox_is_usable(&self, agent: &AgentId) -> Result<bool, BusError> {
-        Ok(self.core.disk.stat(&layout::inbox(agent.as_str()))?.is_none_or(|stat| disk::is_folder(&stat)))
+        Ok(self.inbox_state(agent)? != InboxState::Unusable)
+    }
+
+    /// What is in the place of an agent's inbox; looked at once in a batch.
+    pub(super) fn inbox_state(&self, agent: &AgentId) -> Result<InboxState, BusError> {
+        if let Some(state) = self.inbox_states.borrow().get(agent) {
+            return Ok(*state);
+        }
+        let state = match self.core.disk.stat(&layout::inbox(agent.as_str()))? {
+            None => InboxState::Absent,
+            Some(stat) if disk::is_folder(&stat) => InboxState::Folder,
+            Some(_) => InboxState::Unusable,
+        };
+        self.inbox_states.borrow_mut().insert(agent.clone(), state);
+        Ok(state)
     }
 
     pub(super) fn who(&self, now: Now) -> Present<'_> {
@@ -222,11 +245,11 @@ impl Who for Present<'_> {
         if self.active.lanes.host().package(name.as_str()).is_some() {
             return Standing::Extension;
         }
-        match self.active.core.disk.stat(&layout::inbox(name.as_str())) {
-            Ok(Some(stat)) if disk::is_folder(&stat) => Standing::Agent,
-            Ok(None) if self.active.registry.contains(name) => Standing::Agent,
-            // A link or a file in the place of an inbox, or an error: nothing can be delivered there.
-            Ok(_) | Err(_) => Standing::Unknown,
+        match self.active.inbox_state(name) {
+            Ok(InboxState::Folder) => Standing::Agent,
+            Ok(InboxState::Absent) if self.active.registry.contains(name) => Standing::Agent,
+            // Nothing can be delivered there. (An error of the disk stops the pass at its next step anyway.)
+            Ok(InboxState::Absent | InboxState::Unusable) | Err(_) => Standing::Unknown,
         }
     }
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::active::Active;
-use super::check::Answers;
+use super::check::{Answers, InboxState};
 use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
@@ -421,7 +421,7 @@ impl Active<'_> {
         now: Now,
     ) -> Result<Option<Effect>, BusError> {
         let (Some(sender), Some(id)) = (&salvage.sender, &salvage.id) else { return Ok(None) };
-        let known = self.registry.contains(sender) || self.core.disk.stat(&layout::inbox(sender.as_str()))?.is_some();
+        let known = self.registry.contains(sender) || self.inbox_state(sender)? == InboxState::Folder;
         if salvage.is_answer || !known || self.is_reserved(sender) || !self.takes_error_replies(sender, now)? {
             return Ok(None);
         }
@@ -454,7 +454,7 @@ impl Active<'_> {
         if !self.inbox_is_usable(sender)? {
             return Ok(false);
         }
-        let is_new = self.core.disk.stat(&layout::inbox(sender.as_str()))?.is_none();
+        let is_new = self.inbox_state(sender)? == InboxState::Absent;
         if is_new && limits.agents != 0 && self.inboxes.folders(&self.core.disk)? >= limits.agents {
             return Ok(false);
         }

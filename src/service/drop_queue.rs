@@ -75,6 +75,14 @@ impl DropQueue {
         Ok(())
     }
 
+    /// After an error: whatever was remembered of the drop is found again by the next scan. Gives back what was parked.
+    pub fn forget(&mut self) -> Vec<Parked> {
+        let parked = std::mem::take(&mut self.parked);
+        let pending = std::mem::take(&mut self.pending);
+        *self = DropQueue { pending, ..DropQueue::default() };
+        parked.into_values().flat_map(BTreeMap::into_values).collect()
+    }
+
     /// An event named this file.
     pub fn push(&mut self, name: OsString) {
         if !self.parked_names.contains(&name) && !self.blocked_names.contains(&name) {

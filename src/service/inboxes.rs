@@ -20,6 +20,8 @@ const RECOUNT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Inboxes {
     counts: HashMap<String, Count>,
+    /// The sum of all counts.
+    total: u64,
     /// How many inboxes there are; counted when it is first asked.
     folders: Option<u64>,
     /// Leases by path: change time of the file, and when it was first seen so.
@@ -43,7 +45,8 @@ impl Inboxes {
         }
         let mut files = 0;
         disk.for_each(&layout::inbox(agent.as_str()), |_, _| files += 1)?;
-        self.counts.insert(agent.to_string(), Count { at_most: files, counted: now.mono });
+        let before = self.counts.insert(agent.to_string(), Count { at_most: files, counted: now.mono });
+        self.total = self.total + files - before.map_or(0, |count| count.at_most);
         Ok(files)
     }
 
@@ -51,6 +54,7 @@ impl Inboxes {
     pub fn delivered(&mut self, agent: &str) {
         if let Some(count) = self.counts.get_mut(agent) {
             count.at_most += 1;
+            self.total += 1;
         }
     }
 
@@ -74,7 +78,7 @@ impl Inboxes {
 
     /// Everything in all inboxes that were counted.
     pub fn total(&self) -> u64 {
-        self.counts.values().map(|count| count.at_most).sum()
+        self.total
     }
 
     /// Gives back every lease whose file has not been renamed for [`LEASE`] since it was first seen here: no file time is

@@ -20,6 +20,7 @@ impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
         self.settle(now)?;
+        self.inbox_states.borrow_mut().clear();
         if self.stop_at.is_none() && self.may_claim() {
             for candidate in self.gather(now)? {
                 let Some(claimed) = self.claim(candidate, now)? else { continue };

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use notice::Notice;
 
@@ -46,6 +46,7 @@ use crate::bus::{self, BusError, Disk};
 use crate::extension::{self, ExtensionHost};
 use crate::policy::{Settings, settings};
 use active::{Active, End};
+use trouble::Trouble;
 use wake::Wake;
 
 /// What a service is to serve.
@@ -170,12 +171,25 @@ impl Service {
         if let Err(error) = &watcher {
             core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
         }
+        let mut trouble = Trouble::default();
         while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
-            let end = begin(&core, room, log).and_then(|active| match active {
-                Some(active) => active.run(&self.wakes, mode),
-                None => Ok(End::Replaced),
-            })?;
+            let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
+                Ok(active) => {
+                    trouble = Trouble::default();
+                    active.run(&self.wakes, mode)?
+                }
+                Err(BusError::RoomGone) => End::Replaced,
+                // The room is left to the next term, which may be our own.
+                Err(error) if error.is_transient() => {
+                    if trouble.begin(Instant::now()) {
+                        core.say(&Notice::Trouble { what: error.to_string() });
+                    }
+                    standby::pause(&self.wakes, trouble.left(Instant::now()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match end {
                 End::Stopped => break,
                 End::Replaced => core.say(&Notice::Replaced),
@@ -191,19 +205,6 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
     match file_system::judge(disk.path())? {
         Verdict::Fit => Ok(()),
         Verdict::Unfit { what } => Err(BusError::Unsafe { path: disk.path().to_owned(), what }),
-    }
-}
-
-/// Takes over what is there. Errors that may pass end this term: the room is left to the next one, which may be our own.
-fn begin(core: &Core, room: bus::room::Room, log: bus::log::Log) -> Result<Option<Active<'_>>, BusError> {
-    match Active::begin(core, room, log, core.host.clone(), core.wake.clone()) {
-        Ok(active) => Ok(Some(active)),
-        Err(BusError::RoomGone) => Ok(None),
-        Err(error) if error.is_transient() => {
-            core.say(&Notice::Trouble { what: error.to_string() });
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 

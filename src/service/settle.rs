@@ -1,6 +1,8 @@
 //! Commit, publish, finish: what makes decisions true, in that order, and the checkpoint.
 
-use serde_json::json;
+use std::path::PathBuf;
+
+use serde::Serialize;
 
 use super::active::{Active, Ready};
 use super::claimed::Claimed;
@@ -16,6 +18,35 @@ use crate::message::{AgentId, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
 const MAX_UNFINISHED: usize = 1024;
+
+/// What the journal says beside the step itself: of a claim, a call, an outcome.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted<'a> {
+    id: &'a str,
+    sender: &'a str,
+    recipient: String,
+    action: &'a str,
+    dropped_as: &'a str,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    id: &'a str,
+    by: &'a str,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    to: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
 
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
@@ -164,14 +195,14 @@ impl Active<'_> {
 
     pub(super) fn tell_accepted(&mut self, claimed: &Claimed, now: Now) {
         let message = &claimed.message;
-        let more = json!({
-            "id": message.id().as_str(),
-            "sender": message.sender().as_str(),
-            "recipient": message.recipient().to_string(),
-            "action": message.action().as_str(),
-            "droppedAs": claimed.claim.dropped_as,
-            "bytes": claimed.claim.state.bytes,
-        });
+        let more = Accepted {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: message.recipient().to_string(),
+            action: message.action().as_str(),
+            dropped_as: &claimed.claim.dropped_as,
+            bytes: claimed.claim.state.bytes,
+        };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
     }
@@ -179,7 +210,7 @@ impl Active<'_> {
     pub(super) fn tell_called(&mut self, job: &Job) {
         let now = Now::get();
         let message = &job.claimed.message;
-        let more = json!({ "id": message.id().as_str(), "by": job.extension.as_str() });
+        let more = Called { id: message.id().as_str(), by: job.extension.as_str() };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, now.wall_ms, "called", &job.claimed.claim.name, more);
     }
@@ -191,9 +222,8 @@ impl Active<'_> {
             return;
         }
         let story = &record.story;
-        let to: Vec<String> =
-            record.effects.iter().map(|effect| effect.to.path("".as_ref()).to_string_lossy().into_owned()).collect();
-        let more = json!({ "id": story.id, "by": story.by, "to": to, "code": story.code });
+        let to = record.effects.iter().map(|effect| effect.to.path("".as_ref())).collect();
+        let more = Outcome { id: story.id.as_deref(), by: story.by.as_deref(), to, code: story.code.as_deref() };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
     }

@@ -1,5 +1,6 @@
 //! Standing by: looking at who is active, until nobody is.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::notice::Notice;
 use super::trouble::Trouble;
 use super::wake::Wake;
 use super::{Core, Mode};
-use crate::bus::log::{Log, Note};
+use crate::bus::log::Log;
 use crate::bus::place::Place;
 use crate::bus::room::Room;
 use crate::bus::term::{self, Holder, Lease, Look};
@@ -16,7 +17,7 @@ use crate::bus::{BusError, journal, time};
 
 /// Waits for the bus. `None`: stopped, or (once) somebody else is active.
 pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
-    let here = Place::here(&core.disk);
+    let here = Arc::new(Place::here(&core.disk));
     let interval = Duration::from_millis(core.settings.bus.look_ms);
     let mut watch =
         Watch { lease: Lease::new(core.settings.bus.lease_looks), looked: None, said: None, waits_on: None };
@@ -43,13 +44,13 @@ pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(R
         if mode == Mode::Once && watch.said.is_some() {
             return Ok(None);
         }
-        let wait = trouble.retry_at().map_or(interval, |at| at.saturating_duration_since(Instant::now()));
+        let wait = if trouble.retry_at().is_some() { trouble.left(Instant::now()) } else { interval };
         pause(wakes, wait);
     }
 }
 
 /// Waits for a reason to look again; events of the drop are none, somebody else sees to them.
-fn pause(wakes: &Receiver<Wake>, wait: Duration) {
+pub fn pause(wakes: &Receiver<Wake>, wait: Duration) {
     let until = Instant::now() + wait;
     loop {
         match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -72,7 +73,7 @@ struct Watch {
 
 impl Watch {
     /// Looks once; enters the next term if it can be begun.
-    fn look(&mut self, core: &Core, here: &Place, interval: Duration) -> Result<Option<(Room, Log)>, BusError> {
+    fn look(&mut self, core: &Core, here: &Arc<Place>, interval: Duration) -> Result<Option<(Room, Log)>, BusError> {
         let (look, line) = term::look(&core.disk, here)?;
         let holder = match look {
             Look::Free(after) => return begin(core, here, after),
@@ -115,11 +116,11 @@ impl Watch {
     }
 }
 
-fn begin(core: &Core, here: &Place, after: u64) -> Result<Option<(Room, Log)>, BusError> {
+fn begin(core: &Core, here: &Arc<Place>, after: u64) -> Result<Option<(Room, Log)>, BusError> {
     let now = Now::get();
     let day = time::day(now.wall_ms);
-    let note = Note::Begin { journal: journal::length(&core.disk, &day)?, day };
-    term::begin(&core.disk, after, here.clone(), core.durability(), now.wall_ms, &note)
+    let journal = (day.clone(), journal::length(&core.disk, &day)?);
+    term::begin(&core.disk, after, here.clone(), core.durability(), now.wall_ms, journal)
 }
 
 /// Waits in a thread of its own until the holder's process has ended: the kernel then frees its lock, and this is told at once.

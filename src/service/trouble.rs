@@ -48,6 +48,11 @@ impl Trouble {
         self.now.is_some_and(|backoff| now < backoff.retry_at)
     }
 
+    /// How long until it is time to try again.
+    pub fn left(&self, now: Instant) -> Duration {
+        self.now.map_or(Duration::ZERO, |backoff| backoff.retry_at.saturating_duration_since(now))
+    }
+
     pub fn retry_at(&self) -> Option<Instant> {
         self.now.map(|backoff| backoff.retry_at)
     }

@@ -3,15 +3,16 @@
 //! A retry is due by the monotonic clock from its deferral (a clock that is set back must not make it wait for hours); a
 //! `notBefore` is a date and goes by the wall clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::clock::Now;
 use crate::bus::layout::{self, Ticket, WaitingName};
 use crate::bus::record::EarlierAttempt;
-use crate::bus::{BusError, Disk};
-use crate::message::AgentId;
+use crate::bus::{BusError, Disk, history};
+use crate::message::{AgentId, Given, Message};
+use crate::policy::Settings;
 
 /// How a waiting message becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,11 @@ pub struct Waiting {
 impl Waiting {
     /// Lists `deferred/`. What waits for a retry (a second attempt or a later one) is due after what is left of its wait, and never
     /// after more than `longest`. For a first attempt the date counts: its message says `notBefore`.
-    pub fn load(disk: &Disk, now: Now, longest: Duration) -> Result<Waiting, BusError> {
+    pub fn load(disk: &Disk, now: Now, settings: &Settings, senders: &mut Senders) -> Result<Waiting, BusError> {
+        let longest = Duration::from_millis(settings.retry.max_ms);
         let mut waiting = Waiting::default();
+        let mut retried = HashSet::new();
+        let mut found = Vec::new();
         for entry in disk.list(Path::new(layout::DEFERRED))? {
             let Some(file) = entry.name.to_str() else { continue };
             let Some(name) = WaitingName::parse(file) else { continue };
@@ -52,8 +56,19 @@ impl Waiting {
             } else {
                 Due::Date(name.due_ms)
             };
-            let waiter = Waiter { file: file.to_owned(), sender: None, bytes: 0, earlier: Vec::new() };
-            waiting.add(name.claim.ticket, due, waiter);
+            if name.claim.attempt > 1 {
+                retried.insert(name.claim.ticket);
+            }
+            found.push((name.claim.ticket, due, file.to_owned()));
+        }
+        let mut earlier = history::earlier_attempts(disk, &retried)?;
+        for (ticket, due, file) in found {
+            let (sender, bytes) = sender_of(disk, &file, settings.bus.max_message_bytes)?;
+            if let Some(sender) = &sender {
+                senders.add(sender, bytes);
+            }
+            let earlier = earlier.remove(&ticket).unwrap_or_default();
+            waiting.add(ticket, due, Waiter { file, sender, bytes, earlier });
         }
         disk.for_each(Path::new(layout::HELD), |_, _| waiting.held += 1)?;
         Ok(waiting)
@@ -92,6 +107,14 @@ impl Waiting {
     pub fn len(&self) -> u64 {
         (self.by_date.len() + self.by_instant.len()) as u64 + self.held
     }
+}
+
+/// Whose message it is, and how large. A file that cannot be read now is looked at when it is due.
+fn sender_of(disk: &Disk, file: &str, max_bytes: u64) -> Result<(Option<AgentId>, u64), BusError> {
+    let Ok(Some(bytes)) = disk.read(&Path::new(layout::DEFERRED).join(file), max_bytes) else { return Ok((None, 0)) };
+    let len = bytes.len() as u64;
+    let message = Message::parse(bytes, Given { file_identity: (0, 0), now_ms: 0 });
+    Ok((message.ok().map(|message| message.sender().clone()), len))
 }
 
 /// How much waits of each sender: deferred, and in the drop for a busy extension.

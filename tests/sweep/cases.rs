@@ -100,7 +100,7 @@ fn guarded(case: impl FnOnce() -> Verdict, name: impl FnOnce() -> String) -> Ver
 /// Equal findings are told once, with the cases in which they were made; then the scenes of the first of each.
 fn tell(broken: Vec<Case>) {
     const FINDINGS: usize = 30;
-    const NAMES: usize = 5;
+    const NAMES: usize = 30;
     const SCENES: usize = 4;
     if broken.is_empty() {
         return;

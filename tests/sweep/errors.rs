@@ -57,17 +57,30 @@ fn undisturbed(durability: Durability) -> Vec<Step> {
     }
 }
 
-/// Each kind of step with each of its faults: the first step of its kind, and where there are many, a later one.
-fn cases(steps: &[Step]) -> Vec<Case> {
+/// How many of the faults of a step are tried.
+#[derive(Clone, Copy, Debug)]
+enum Faults {
+    All,
+    /// The first: which error it is makes no difference to what the durability changes.
+    One,
+}
+
+/// Each kind of step with its faults: the first step of its kind, and where there are many, a later one.
+fn cases(steps: &[Step], which: Faults) -> Vec<Case> {
     let mut kinds: BTreeMap<&str, Vec<&Step>> = BTreeMap::new();
     for step in steps {
         kinds.entry(&step.what).or_default().push(step);
     }
     let mut cases = Vec::new();
+    let limit = match which {
+        Faults::All => usize::MAX,
+        Faults::One => 1,
+    };
     for (what, steps) in kinds {
         let places = if steps.len() > 4 { vec![1, steps.len() / 2] } else { vec![1] };
         for nth in places {
-            cases.extend(faults(steps[0]).into_iter().map(|fault| Case { what: what.to_owned(), nth, fault }));
+            let faults = faults(steps[0]).into_iter().take(limit);
+            cases.extend(faults.map(|fault| Case { what: what.to_owned(), nth, fault }));
         }
     }
     cases
@@ -80,12 +93,28 @@ fn failed_at(durability: Durability, case: &Case) -> Verdict {
     scene.settle("at first", || service.has_ended());
     scene.drop_one_more("11.json");
     scene.settle("after one more", || service.has_ended());
+    let name = format!("{} at {} ({})", told(case.fault), case.what, case.nth);
+    if service.has_ended() && is_refusal_to_start(case, &service.said()) {
+        scene.ends(service, "the service", Ending::Exit(1));
+        scene.serve_once();
+        return scene.verdict(name);
+    }
     runs_still(&mut scene, &service);
     service.signal(libc::SIGTERM);
-    let name = format!("{} at {} ({})", told(case.fault), case.what, case.nth);
-    let reached = service.reached(LONG);
+    let reached = service.ended(LONG).is_some();
     scene.ends(service, "the service", Ending::Exit(0));
+    if !scene.is_clean() {
+        // What is found from here on is lost, and not only left to the next one.
+        scene.serve_once();
+    }
     if reached { scene.verdict(name) } else { scene.verdict_without_fault(&name) }
+}
+
+/// A service that cannot even open its bus may say so and end: it runs from the moment at which it says who is active.
+/// An interruption is no reason.
+fn is_refusal_to_start(case: &Case, said: &str) -> bool {
+    let is_open = case.what.ends_with(" .") || case.what.ends_with(" .postroom/format");
+    is_open && case.fault != Fault::Errno(libc::EINTR) && !said.contains("active") && said.contains("error: ")
 }
 
 fn runs_still(scene: &mut Scene, service: &Traced) {
@@ -100,26 +129,27 @@ fn told(fault: Fault) -> String {
     }
 }
 
-fn sweep(durability: Durability) {
-    let cases = cases(&undisturbed(durability));
-    assert!(cases.len() > 100, "a service makes more kinds of steps: {cases:#?}");
+fn sweep(durability: Durability, which: Faults) {
+    let cases = cases(&undisturbed(durability), which);
+    assert!(cases.len() > 60, "a service makes more kinds of steps: {cases:#?}");
     let missed = each(WORKERS, &cases, |case| failed_at(durability, case));
     assert!(missed.len() * 5 < cases.len(), "{} of {} were never reached: {missed:#?}", missed.len(), cases.len());
 }
 
 #[test]
 fn every_error_at_every_step_with_full_durability() {
-    sweep(Durability::Full);
+    sweep(Durability::Full, Faults::All);
 }
 
 #[test]
-fn every_error_at_every_step_with_process_durability() {
-    sweep(Durability::Process);
+fn an_error_at_every_step_with_process_durability() {
+    sweep(Durability::Process, Faults::One);
 }
 
-/// From this step on nothing can be written, until the service has been refused many times.
+/// From this step on nothing can be written, until the service has been refused some times: its patience grows with
+/// each, so this is about a second.
 fn full_disk(durability: Durability, from: usize) -> Verdict {
-    const REFUSED: usize = 25;
+    const REFUSED: usize = 5;
     let mut scene = Scene::new(durability);
     let choose = Box::new(move |step: &Step| step.kind == Kind::Grows && step.number >= from);
     let service = scene.serve(Scope::Changes, Plan::FailWhile(choose, libc::ENOSPC));

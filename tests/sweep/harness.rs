@@ -89,6 +89,15 @@ fn an_error_arrives_and_the_call_does_not_happen() {
 }
 
 #[test]
+fn an_error_and_a_kill_later() {
+    let (_holder, folder) = bus();
+    let report = play(Part::Line, &folder, Plan::FailThenKill(Aim::Number(8), Fault::ShortWrite, 2));
+    assert_eq!((report.ending, report.steps.len()), (Ending::Signal(libc::SIGKILL), 10));
+    let staged = folder.join("processing/1/0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11/reply");
+    assert_eq!(fs::read(staged).expect("not synced, not published"), b"0123456789");
+}
+
+#[test]
 fn a_short_write_writes_half() {
     let (_holder, folder) = bus();
     let report = play(Part::Line, &folder, Plan::Fail(Aim::Number(8), Fault::ShortWrite));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cases::{Verdict, count_up, each};
 use crate::support::audit::{Moment, audit};
-use crate::support::trace::{Aim, Ending, Plan, Report, Scope, When, run};
+use crate::support::trace::{Aim, Ending, Fault, Plan, Report, Scope, When, run};
 use crate::support::workload::{drop_all, one_of_each};
 use crate::support::workspace::{Durability, Workspace};
 
@@ -83,6 +83,7 @@ fn undisturbed(durability: Durability) -> usize {
 fn sweep(durability: Durability) {
     let steps = undisturbed(durability);
     let killed = count_up(WORKERS, |at| killed_once(durability, at, When::Before));
+    println!("killed before each of {killed} steps");
     // Which messages share a batch differs from run to run, so the number of steps does a little.
     assert!(killed * 2 > steps, "only {killed} of about {steps} steps were reached");
 }
@@ -94,6 +95,22 @@ fn sweep_twice(durability: Durability) {
         spread(12).into_iter().flat_map(|first| spread(9).into_iter().map(move |second| (first, second))).collect();
     let missed = each(WORKERS, &pairs, |(first, second)| killed_twice(durability, *first, *second));
     assert!(missed.len() * 2 < pairs.len(), "most pairs were never reached: {missed:?}");
+}
+
+/// The nth sync of the log fails, and some steps later comes the kill (the protocol's interleavings 2 and 3).
+fn failed_sync_then_kill(nth: usize, later: usize) -> Verdict {
+    let workspace = fresh(Durability::Full);
+    let aim = Aim::Named { what: "fdatasync processing/1/ROOM/log".to_owned(), nth };
+    let killed = serve_once(&workspace, Plan::FailThenKill(aim, Fault::Errno(libc::EIO), later));
+    let (last, findings) = recover(&workspace);
+    match (&killed.hit, killed.ending) {
+        (Some(step), Ending::Signal(_)) => {
+            let name = format!("failed {step}, killed {later} steps later");
+            Verdict::on(name, findings, || scene(&workspace, &[&killed], &last))
+        }
+        _ if findings.is_empty() => Verdict::Past,
+        _ => Verdict::on(format!("sync {nth} failed"), findings, || scene(&workspace, &[&killed], &last)),
+    }
 }
 
 #[test]
@@ -122,4 +139,11 @@ fn killed_again_while_recovering_with_full_durability() {
 #[test]
 fn killed_again_while_recovering_with_process_durability() {
     sweep_twice(Durability::Process);
+}
+
+#[test]
+fn failed_sync_then_kill_at_each_step_after_it() {
+    let cases: Vec<(usize, usize)> = (1..=3).flat_map(|nth| (1..=40).map(move |later| (nth, later))).collect();
+    let missed = each(WORKERS, &cases, |(nth, later)| failed_sync_then_kill(*nth, *later));
+    assert!(missed.len() * 2 < cases.len(), "most were never reached: {missed:?}");
 }

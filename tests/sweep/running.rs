@@ -11,10 +11,6 @@ use crate::support::workspace::{Durability, Workspace, wait_until};
 /// Far more than anything takes; only a service that hangs needs it.
 pub const LONG: Duration = Duration::from_secs(30);
 
-/// How many steps a service that was woken makes before it counts as having noticed: more than publishing a batch
-/// takes, and a stand-by makes one or two with each look.
-const AWAKE: usize = 40;
-
 /// A bus in use.
 pub struct Scene {
     pub workspace: Workspace,
@@ -41,6 +37,11 @@ impl Scene {
     /// Notes what went wrong.
     pub fn note(&mut self, what: &str, result: Result<(), String>) {
         self.findings.extend(result.err().map(|why| format!("{what}: {why}")));
+    }
+
+    /// Whether nothing was found wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
     }
 
     /// Waits until every message is in its end state, or until `unless` makes that pointless.
@@ -73,13 +74,13 @@ impl Scene {
         sleeper.stopped(LONG)
     }
 
-    /// Wakes a service and waits until it has done what harm it can: it ended, or made many steps more.
+    /// Wakes a service whose place another has taken, and waits until it says that it knows, or has ended.
     pub fn wake(&mut self, sleeper: &Traced) {
-        let before = sleeper.steps();
+        let before = sleeper.said().len();
         sleeper.wake();
         let awake = wait_until(LONG, || {
-            let made = sleeper.steps() - before;
-            if made >= AWAKE || sleeper.has_ended() { Ok(()) } else { Err(format!("it made only {made} steps")) }
+            let said = sleeper.said().split_off(before);
+            if said.contains("standing by") || sleeper.has_ended() { Ok(()) } else { Err(format!("it says {said:?}")) }
         });
         self.note("woken", awake);
     }
@@ -88,6 +89,13 @@ impl Scene {
     pub fn stop(&mut self, service: Traced, who: &str) {
         service.signal(libc::SIGTERM);
         self.ends(service, who, Ending::Exit(0));
+    }
+
+    /// One more service, that handles what is there and ends.
+    pub fn serve_once(&mut self) {
+        let command = self.workspace.serve_once();
+        let service = Traced::start(command, self.workspace.bus(), Scope::Changes, Plan::Count);
+        self.ends(service, "the last service", Ending::Exit(0));
     }
 
     /// Waits for a service's end.

@@ -47,7 +47,8 @@ fn content(view: &View, letter: &Letter) -> Option<String> {
 
 fn shown(letter: &Letter, content: Option<&str>) -> String {
     let mut out = String::new();
-    let mut line = |name: &str, value: &str| out.push_str(&format!("{:<10}  {value}\n", styled(DIM, name)));
+    let mut line =
+        |name: &str, value: &str| out.push_str(&format!("{}  {value}\n", styled(DIM, format!("{name:<10}"))));
     line("ticket", &styled(BOLD, text::field(&letter.ticket)));
     line("file", &text::path(&letter.path));
     match &letter.why {

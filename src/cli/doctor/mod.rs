@@ -135,11 +135,11 @@ fn shown(report: &Report) -> String {
             Severity::Note => (WARN, "note"),
         };
         let check = styled(DIM, format!("({})", finding.check));
-        out.push_str(&format!("{:<7}  {} {check}\n", styled(style, word), finding.what));
+        out.push_str(&format!("{}  {} {check}\n", styled(style, format!("{word:<7}")), finding.what));
         let path = finding.path.as_deref().map(text::path);
         let lines = [("where", path.as_deref().unwrap_or("")), ("why", &finding.why), ("mend", &finding.mend)];
         for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-            out.push_str(&format!("  {:<5}  {value}\n", styled(DIM, name)));
+            out.push_str(&format!("  {}  {value}\n", styled(DIM, format!("{name:<5}"))));
         }
         out.push('\n');
     }

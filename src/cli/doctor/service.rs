@@ -121,9 +121,12 @@ pub fn stuck(patient: &Patient, view: &View, is_attended: bool) -> Result<Option
 pub fn dead_letters(view: &View) -> Result<Option<Finding>, Failure> {
     let count = view.count(State::DeadLetter)?;
     Ok((count > 0).then(|| {
-        Finding::note("dead-letters", format!("{} was refused or given up", units::count(count, "message", "messages")))
-            .because("each has its reason beside it")
-            .mend("`postroom dead-letter list`; then `retry` or `purge`")
-            .at(layout::DEAD_LETTER)
+        Finding::note(
+            "dead-letters",
+            format!("{} refused or given up", units::count(count, "message was", "messages were")),
+        )
+        .because("each has its reason beside it")
+        .mend("`postroom dead-letter list`; then `retry` or `purge`")
+        .at(layout::DEAD_LETTER)
     }))
 }

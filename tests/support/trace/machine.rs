@@ -48,14 +48,14 @@ impl Registers {
     }
 
     /// Makes the kernel skip the call and return `-errno` (`man 2 seccomp`, SECCOMP_RET_TRACE).
-    pub fn refuse(mut self, errno: i32) -> io::Result<()> {
+    pub fn refuse(&mut self, errno: i32) -> io::Result<()> {
         self.raw.orig_rax = u64::MAX;
         self.raw.rax = i64::from(-errno) as u64;
         self.store()
     }
 
     /// Replaces the third argument: the length of a write.
-    pub fn set_third(mut self, value: u64) -> io::Result<()> {
+    pub fn set_third(&mut self, value: u64) -> io::Result<()> {
         self.raw.rdx = value;
         self.store()
     }
@@ -75,7 +75,7 @@ impl Registers {
     }
 
     /// Makes the kernel skip the call and return `-errno` (`man 2 seccomp`, SECCOMP_RET_TRACE).
-    pub fn refuse(mut self, errno: i32) -> io::Result<()> {
+    pub fn refuse(&mut self, errno: i32) -> io::Result<()> {
         const NT_ARM_SYSTEM_CALL: usize = 0x404; // linux/elf.h
         let mut none: libc::c_int = -1;
         regset(libc::PTRACE_SETREGSET, self.tid, NT_ARM_SYSTEM_CALL, (&raw mut none).cast(), size_of::<libc::c_int>())?;
@@ -84,7 +84,7 @@ impl Registers {
     }
 
     /// Replaces the third argument: the length of a write.
-    pub fn set_third(mut self, value: u64) -> io::Result<()> {
+    pub fn set_third(&mut self, value: u64) -> io::Result<()> {
         self.raw.regs[2] = value;
         self.store()
     }

@@ -12,6 +12,8 @@ mod machine;
 pub mod step;
 mod tracer;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -60,6 +62,8 @@ pub enum Plan {
     Stop(Aim),
     /// The call fails once.
     Fail(Aim, Fault),
+    /// The call fails once, and SIGKILL comes before the step that is so many steps later.
+    FailThenKill(Aim, Fault, usize),
     /// Every chosen call fails with this `errno`, until [`Traced::heal`].
     FailWhile(Choose, i32),
 }
@@ -123,6 +127,7 @@ impl Shared {
 /// A program under the tracer. Dropping it kills the program.
 pub struct Traced {
     shared: Arc<Shared>,
+    output: Arc<File>,
     thread: Option<JoinHandle<Report>>,
 }
 
@@ -135,12 +140,13 @@ impl Traced {
             changed: Condvar::new(),
             healed: std::sync::atomic::AtomicBool::new(false),
         });
-        let (theirs, bus) = (Arc::clone(&shared), bus.to_owned());
+        let output = Arc::new(tempfile::tempfile().expect("a temporary file for the program's output"));
+        let (theirs, said, bus) = (Arc::clone(&shared), Arc::clone(&output), bus.to_owned());
         let thread = std::thread::Builder::new()
             .name("tracer".to_owned())
-            .spawn(move || tracer::run(command, &bus, scope, plan, &theirs))
+            .spawn(move || tracer::run(command, &bus, scope, plan, &theirs, &said))
             .expect("a thread can be started");
-        let traced = Self { shared, thread: Some(thread) };
+        let traced = Self { shared, output, thread: Some(thread) };
         drop(traced.wait(Duration::from_secs(30), |watched| watched.pid != 0));
         traced
     }
@@ -181,15 +187,22 @@ impl Traced {
         self.shared.healed.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for the end, and tells whether the plan has acted by then.
-    pub fn reached(&self, within: Duration) -> bool {
-        let watched = self.wait(within, |watched| watched.phase == Phase::Ended);
-        watched.hit.is_some()
+    /// Waits for the end, and tells at which step the plan had acted by then.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn ended(&self, within: Duration) -> Option<Step> {
+        self.wait(within, |watched| watched.phase == Phase::Ended).hit.clone()
     }
 
     /// The step at which the plan first acted, so far.
     pub fn hit(&self) -> Option<Step> {
         self.shared.lock().hit.clone()
+    }
+
+    /// What it has printed so far.
+    pub fn said(&self) -> String {
+        printed(&self.output)
     }
 
     /// How many calls the plan has made fail so far.
@@ -274,6 +287,14 @@ impl Drop for Traced {
 /// When it does not end in time.
 pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, within: Duration) -> Report {
     Traced::start(command, bus, scope, plan).finish(within).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// All of a file that another process appends to, without moving anybody's place in it.
+fn printed(output: &File) -> String {
+    let length = output.metadata().map_or(0, |meta| meta.len());
+    let mut bytes = vec![0; usize::try_from(length).expect("the output fits into memory")];
+    output.read_exact_at(&mut bytes, 0).expect("the program's output can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What each thread of a process is doing, by the kernel.

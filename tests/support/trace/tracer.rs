@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,21 +17,18 @@ use super::step::{self, Step};
 use super::{Aim, Ending, Fault, Phase, Plan, Report, Shared, When};
 
 /// Starts the program and stays with it until it has ended.
-pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, shared: &Shared) -> Report {
-    let mut output = tempfile::tempfile().expect("a temporary file for the program's output");
+pub fn run(command: Command, bus: &Path, scope: Scope, plan: Plan, shared: &Shared, output: &File) -> Report {
     let calls = calls::table(scope);
     // However this thread ends, nobody may wait for it for ever.
     let _ended = Ended(shared);
-    let pid = start(command, &calls, &output);
+    let pid = start(command, &calls, output);
     shared.lock().pid = pid;
     shared.changed.notify_all();
     let threads = HashMap::from([(pid, Thread::default())]);
     let mut tracer = Tracer { pid, bus, scope, calls, plan, shared, threads, seen: 0, still: None };
     let ending = tracer.follow();
-    let mut said = Vec::new();
-    output.rewind().and_then(|()| output.read_to_end(&mut said)).expect("the program's output can be read");
     let watched = shared.lock();
-    let output = String::from_utf8_lossy(&said).into_owned();
+    let output = super::printed(output);
     Report { ending, steps: watched.steps.clone(), hit: watched.hit.clone(), output }
 }
 
@@ -121,6 +118,8 @@ enum Held {
     /// In this stop, not yet looked at.
     In(libc::c_int),
 }
+
+const STOPPED: &str = "the registers of a stopped thread can be set";
 
 struct Tracer<'a> {
     pid: Tid,
@@ -230,11 +229,11 @@ impl Tracer<'_> {
         self.act(tid, registers, &step);
     }
 
-    fn act(&mut self, tid: Tid, registers: Registers, step: &Step) {
+    fn act(&mut self, tid: Tid, mut registers: Registers, step: &Step) {
         let aimed = match &self.plan {
             Plan::Count => false,
             Plan::FailWhile(choose, _) => !self.shared.healed.load(Ordering::SeqCst) && choose(step),
-            Plan::Kill(aim, _) | Plan::Stop(aim) | Plan::Fail(aim, _) => match aim {
+            Plan::Kill(aim, _) | Plan::Stop(aim) | Plan::Fail(aim, _) | Plan::FailThenKill(aim, ..) => match aim {
                 Aim::Number(number) => *number == step.number,
                 Aim::Named { what, nth } => {
                     self.seen += usize::from(*what == step.what);
@@ -242,13 +241,26 @@ impl Tracer<'_> {
                 }
             },
         };
+        if let (Plan::FailThenKill(_, _, later), Some(hit)) = (&self.plan, self.shared.lock().hit.as_ref())
+            && step.number == hit.number + later
+        {
+            return self.kill();
+        }
         if !aimed {
             return go_on(tid, libc::PTRACE_CONT, 0);
         }
         let mut watched = self.shared.lock();
         watched.hit.get_or_insert_with(|| step.clone());
-        watched.refused += usize::from(matches!(self.plan, Plan::Fail(..) | Plan::FailWhile(..)));
+        watched.refused +=
+            usize::from(matches!(self.plan, Plan::Fail(..) | Plan::FailThenKill(..) | Plan::FailWhile(..)));
         drop(watched);
+        let mut fail = |fault: &Fault| match fault {
+            Fault::Errno(errno) => registers.refuse(*errno).expect(STOPPED),
+            Fault::ShortWrite => {
+                let half = (registers.arguments()[2] / 2).max(1);
+                registers.set_third(half).expect(STOPPED);
+            }
+        };
         match &self.plan {
             Plan::Count => {}
             Plan::Kill(_, When::Before) => return self.kill(),
@@ -257,13 +269,8 @@ impl Tracer<'_> {
                 return go_on(tid, libc::PTRACE_SYSCALL, 0);
             }
             Plan::Stop(_) => return self.stand_still(tid),
-            Plan::Fail(_, Fault::Errno(errno)) | Plan::FailWhile(_, errno) => {
-                registers.refuse(*errno).expect("the registers of a stopped thread can be set");
-            }
-            Plan::Fail(_, Fault::ShortWrite) => {
-                let half = (registers.arguments()[2] / 2).max(1);
-                registers.set_third(half).expect("the registers of a stopped thread can be set");
-            }
+            Plan::Fail(_, fault) | Plan::FailThenKill(_, fault, _) => fail(fault),
+            Plan::FailWhile(_, errno) => fail(&Fault::Errno(*errno)),
         }
         self.shared.changed.notify_all();
         go_on(tid, libc::PTRACE_CONT, 0);

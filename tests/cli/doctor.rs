@@ -1,0 +1,154 @@
+//! Each thing that `doctor` knows, caused for real and found.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use serde_json::Value;
+
+use super::runner::{Bus, program, run_in};
+use tempfile::TempDir;
+
+fn checks(bus: &Bus) -> Vec<String> {
+    let ran = bus.run(&["doctor", "--json"]);
+    let report = ran.json();
+    let findings = report["findings"].as_array().expect("a list");
+    for finding in findings {
+        for text in ["what", "why", "mend"] {
+            assert!(!finding[text].as_str().expect("a text").is_empty(), "{text} of {finding}");
+        }
+    }
+    let problems = findings.iter().filter(|finding| finding["severity"] == "problem").count();
+    assert_eq!(report["problems"], problems);
+    assert_eq!(ran.code, if problems == 0 { 0 } else { 7 });
+    findings.iter().map(|finding| finding["check"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[track_caller]
+fn finds(bus: &Bus, check: &str) {
+    let found = checks(bus);
+    assert!(found.iter().any(|name| name == check), "{check} in {found:?}");
+}
+
+fn age(path: &std::path::Path) {
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(200_000);
+    std::fs::File::options().write(true).open(path).expect("open").set_modified(old).expect("set");
+}
+
+#[test]
+fn a_fresh_bus_only_lacks_a_service() {
+    let bus = Bus::new();
+    assert_eq!(checks(&bus), ["no-service"]);
+    let service = bus.serve();
+    assert!(checks(&bus).is_empty());
+    let text = bus.run(&["doctor"]).ok().out;
+    assert!(text.ends_with("no problems\n"), "{text}");
+    service.stop();
+}
+
+#[test]
+fn folders() {
+    let bus = Bus::new();
+    std::fs::remove_dir(bus.path("held")).expect("removed");
+    finds(&bus, "missing-folder");
+    symlink("/tmp", bus.path("held")).expect("linked");
+    finds(&bus, "not-a-folder");
+    std::fs::remove_file(bus.path(".postroom/format")).expect("removed");
+    finds(&bus, "no-format");
+    std::fs::write(bus.path(".postroom/format"), "postroom bus format 99\n").expect("written");
+    finds(&bus, "other-format");
+}
+
+#[test]
+fn permissions() {
+    let bus = Bus::new();
+    let set = |path: &str, mode| {
+        std::fs::set_permissions(bus.path(path), std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    set("", 0o755);
+    finds(&bus, "not-private");
+    set("inbox", 0o777);
+    finds(&bus, "open-to-others");
+    // For root every folder is writable, whatever its mode says.
+    set("inbox", 0o500);
+    // SAFETY: asks for the user id; cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    assert_eq!(checks(&bus).contains(&"not-writable".to_owned()), !is_root);
+    set("inbox", 0o700);
+}
+
+#[test]
+fn strangers_and_leftovers() {
+    let bus = Bus::new();
+    std::fs::write(bus.path(".fresh.tmp"), "x").expect("written");
+    std::fs::write(bus.path("being-written.tmp"), "x").expect("written");
+    assert_eq!(checks(&bus), ["no-service"]);
+    std::fs::create_dir(bus.path("outbox")).expect("made");
+    finds(&bus, "foreign-folder");
+    age(&bus.path(".fresh.tmp"));
+    finds(&bus, "leftover");
+    std::fs::write(bus.path(".postroom/damaged-log-1"), "x").expect("written");
+    finds(&bus, "moved-aside");
+}
+
+#[test]
+fn surroundings() {
+    let bus = Bus::new();
+    std::fs::write(bus.settings(), "[bus\n").expect("written");
+    finds(&bus, "settings");
+    let top = TempDir::new().expect("a folder");
+    let synced = top.path().join("OneDrive - Example");
+    std::fs::create_dir(&synced).expect("made");
+    run_in(&synced, &["init"]).ok();
+    let report: Value = run_in(&synced, &["doctor", "--json"]).json();
+    let found = report["findings"].as_array().expect("a list").iter().any(|finding| finding["check"] == "file-system");
+    assert!(found, "{report}");
+}
+
+#[test]
+fn a_killed_service_leaves_a_stale_room() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    service.signal(libc::SIGKILL);
+    service.ended();
+    let found = checks(&bus);
+    assert!(found.contains(&"stale-room".to_owned()) && found.contains(&"no-service".to_owned()), "{found:?}");
+    bus.run(&["serve", "--once"]).ok();
+    assert_eq!(checks(&bus), ["no-service"]);
+}
+
+#[test]
+fn a_stopped_service_is_silent() {
+    let bus = Bus::new();
+    std::fs::write(bus.settings(), "[bus]\nlook_ms = 100\n").expect("written");
+    let service = bus.serve();
+    service.signal(libc::SIGSTOP);
+    finds(&bus, "silent-service");
+    service.signal(libc::SIGCONT);
+    assert!(checks(&bus).is_empty());
+    service.stop();
+}
+
+#[test]
+fn a_service_on_another_machine() {
+    let bus = Bus::new();
+    let room = bus.path("processing/3/0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11");
+    std::fs::create_dir_all(&room).expect("made");
+    let line = r#"{"beat":"1","started_at":1,"host":"other","host_name":"far-away","boot":"b","mount":"m","namespace":"","pid":1}"#;
+    std::fs::write(room.join("line"), line).expect("written");
+    finds(&bus, "other-host");
+}
+
+#[test]
+fn dead_letters_are_a_note() {
+    let bus = Bus::new();
+    bus.drop_text("a.json", &super::runner::message("a", "nobody"));
+    bus.run(&["serve", "--once"]).ok();
+    finds(&bus, "dead-letters");
+}
+
+#[test]
+fn it_leaves_no_file_behind() {
+    let bus = Bus::new();
+    let before = bus.names(".postroom");
+    program(bus.workspace()).arg("doctor").output().expect("ran");
+    assert_eq!(bus.names(".postroom"), before);
+}

@@ -1,0 +1,618 @@
+//! What `--help` says, command by command: it is part of the interface, so a change of it shows up here.
+
+use std::path::Path;
+
+use super::runner::run_in;
+
+fn help(command: &[&str]) -> String {
+    // Trailing blanks are the help's own way to draw empty lines; they say nothing.
+    let out = run_in(Path::new("/"), &[command, &["--help"]].concat()).ok().out;
+    out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn postroom() {
+    insta::assert_snapshot!(help(&[]), @r#"
+    The message bus that lives in a folder: drop a JSON file, get a reply file
+
+    Usage: postroom [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Make a bus: its folders, its settings, and its documentation
+      serve        Run the service on the bus
+      send         Drop a message and print its id
+      call         Send a message, wait for the reply, and print its payload
+      recv         Take the oldest message out of an inbox and print it
+      ack          Acknowledge a leased message: it is handled, and removed
+      nack         Give a leased message back: the next `recv` gets it
+      agents       Show who is on the bus: registered agents and inboxes
+      status       Show the bus at a glance: who is active, what waits, how much goes through
+      list         List the messages in one state, or in all but the archive
+      trace        Tell the story of one message: each step, who, how long, and where it is now
+      tail         Show each step of each message as it happens
+      dead-letter  Look at what was refused or given up, try it again, or remove it
+      doctor       Find out what is wrong with the bus, and what to do about it
+      demo         See it work: a fresh bus, a service, an extension, an agent, messages dropped by a
+                   plain shell
+      schema       Print the JSON Schema of a message
+      completions  Print a completion script for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Exit codes:
+        0  done
+        1  it failed for a reason that has no number of its own, such as a full disk
+        2  the command line is wrong; nothing was done
+        3  there is no bus here, or it was made by a newer postroom
+        4  what was waited for did not come in time; what was sent stays sent
+        5  the message was refused, or its answer is an error
+        6  there is no such message, dead letter, lease, agent or inbox, or the inbox is empty
+        7  `doctor` found problems, or `demo` or `bench` saw something other than it must
+        8  a service on another machine is at work on this bus
+        9  `postroom.toml` cannot be read or is wrong
+       10  the file system cannot keep the promises (network, synced), and nobody insisted with
+       --force-file-system
+      130  stopped at once by a second SIGINT or SIGTERM
+    "#);
+}
+
+#[test]
+fn init() {
+    insta::assert_snapshot!(help(&["init"]), @r#"
+    Make a bus: its folders, its settings, and its documentation
+
+    Nothing that is there is changed or removed. Without --bus the folder is ai-communication/ in the
+    current folder.
+
+    Usage: postroom init [OPTIONS]
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn serve() {
+    insta::assert_snapshot!(help(&["serve"]), @r#"
+    Run the service on the bus
+
+    The first service on a bus is active; others stand by and take over when it ends or hangs. SIGTERM
+    or Ctrl-C stops it cleanly within 10 seconds; a second one ends it at once, which loses nothing
+    either.
+
+    Usage: postroom serve [OPTIONS]
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --once
+              Handle what is there and due, then return
+
+          --force-file-system
+              Use a file system that cannot keep the promises (network, synced by a cloud program)
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn send() {
+    insta::assert_snapshot!(help(&["send"]), @r#"
+    Drop a message and print its id
+
+    The service need not be running. The reply, if there is one, comes to the sender's inbox as
+    <id>.reply.json.
+
+    Usage: postroom send [OPTIONS] --to <NAME> --action <ACTION> [PAYLOAD]...
+
+    Arguments:
+      [PAYLOAD]...
+              The payload: JSON, or KEY=VALUE pairs (a VALUE is JSON where it can be, text otherwise),
+              or - for standard input
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --to <NAME>
+              Who gets it; repeat for several, or '*' for everybody whom it may concern
+
+          --action <ACTION>
+              What to do, such as mcp.core.echo
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --from <NAME>
+              Who sends; answers come to this inbox
+
+              [default: cli]
+
+          --payload-file <FILE>
+              Read the payload from a file
+
+          --id <ID>
+              The message's id [default: a new UUIDv7]
+
+          --priority <N>
+              0 to 9; higher goes first among what is waiting [default: 4]
+
+          --expires-in <TIME>
+              Not handled after this time from now, such as 30s, 5m, 2h
+
+          --delay <TIME>
+              Not handled before this time from now
+
+          --not-before <MOMENT>
+              Not handled before this moment, such as 2026-01-31T12:00:00Z
+
+          --reply-to <ID>
+              The id of the message that this one answers
+
+          --correlation <ID>
+              The id of the conversation that it belongs to
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn call() {
+    insta::assert_snapshot!(help(&["call"]), @r#"
+    Send a message, wait for the reply, and print its payload
+
+    With several recipients it waits for the reply of each. The reply's file is removed when its payload
+    has been printed. An error reply is printed on standard error; the exit code is 5.
+
+    Usage: postroom call [OPTIONS] --to <NAME> --action <ACTION> [PAYLOAD]...
+
+    Arguments:
+      [PAYLOAD]...
+              The payload: JSON, or KEY=VALUE pairs (a VALUE is JSON where it can be, text otherwise),
+              or - for standard input
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --to <NAME>
+              Who gets it; repeat for several, or '*' for everybody whom it may concern
+
+          --action <ACTION>
+              What to do, such as mcp.core.echo
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --from <NAME>
+              Who sends; answers come to this inbox
+
+              [default: cli]
+
+          --payload-file <FILE>
+              Read the payload from a file
+
+          --id <ID>
+              The message's id [default: a new UUIDv7]
+
+          --priority <N>
+              0 to 9; higher goes first among what is waiting [default: 4]
+
+          --expires-in <TIME>
+              Not handled after this time from now, such as 30s, 5m, 2h
+
+          --delay <TIME>
+              Not handled before this time from now
+
+          --not-before <MOMENT>
+              Not handled before this moment, such as 2026-01-31T12:00:00Z
+
+          --reply-to <ID>
+              The id of the message that this one answers
+
+          --correlation <ID>
+              The id of the conversation that it belongs to
+
+          --timeout <TIME>
+              How long to wait
+
+              [default: 30s]
+
+          --replies <N>
+              With '*', how many replies to wait for
+
+              [default: 1]
+
+          --keep
+              Leave the reply in the inbox
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn recv() {
+    insta::assert_snapshot!(help(&["recv"]), @r#"
+    Take the oldest message out of an inbox and print it
+
+    The message is printed as one line of JSON and then removed, which acknowledges it. With --lease it
+    stays, hidden from other consumers for 60 seconds; acknowledge it with `postroom ack`, or give it
+    back with `postroom nack`. Nothing there: exit code 6.
+
+    Usage: postroom recv [OPTIONS] <AGENT>
+
+    Arguments:
+      <AGENT>
+              Whose inbox
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --wait
+              Wait for a message (and make the inbox, so that messages can come)
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --timeout <TIME>
+              How long to wait [default: for ever]
+
+          --lease
+              Keep it leased, and say by which name to acknowledge it
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn ack() {
+    insta::assert_snapshot!(help(&["ack"]), @r#"
+    Acknowledge a leased message: it is handled, and removed
+
+    Usage: postroom ack [OPTIONS] <LEASE>
+
+    Arguments:
+      <LEASE>  The lease, as `recv --lease` says it
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn nack() {
+    insta::assert_snapshot!(help(&["nack"]), @r#"
+    Give a leased message back: the next `recv` gets it
+
+    Usage: postroom nack [OPTIONS] <LEASE>
+
+    Arguments:
+      <LEASE>  The lease, as `recv --lease` says it
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn agents() {
+    insta::assert_snapshot!(help(&["agents"]), @r#"
+    Show who is on the bus: registered agents and inboxes
+
+    Usage: postroom agents [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn status() {
+    insta::assert_snapshot!(help(&["status"]), @r#"
+    Show the bus at a glance: who is active, what waits, how much goes through
+
+    Usage: postroom status [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn list() {
+    insta::assert_snapshot!(help(&["list"]), @r#"
+    List the messages in one state, or in all but the archive
+
+    Oldest first; the archive newest first.
+
+    Usage: postroom list [OPTIONS] [STATE]
+
+    Arguments:
+      [STATE]
+              Which state [default: all but archive]
+
+              [possible values: drop, processing, deferred, held, inbox, dead-letter, archive]
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --limit <N>
+              How many of each state to show; 0 shows all
+
+              [default: 50]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn trace() {
+    insta::assert_snapshot!(help(&["trace"]), @r#"
+    Tell the story of one message: each step, who, how long, and where it is now
+
+    Usage: postroom trace [OPTIONS] <ID>
+
+    Arguments:
+      <ID>  The message's id, or its ticket
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn tail() {
+    insta::assert_snapshot!(help(&["tail"]), @r#"
+    Show each step of each message as it happens
+
+    With --json, the lines of the journal as they are.
+
+    Usage: postroom tail [OPTIONS]
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+      -n, --lines <N>
+              How many earlier lines to show first
+
+              [default: 10]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --no-follow
+              Show what is there, then end
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn dead_letter() {
+    insta::assert_snapshot!(help(&["dead-letter"]), @r#"
+    Look at what was refused or given up, try it again, or remove it
+
+    Usage: postroom dead-letter [OPTIONS] <COMMAND>
+
+    Commands:
+      list   List the dead letters, oldest first
+      show   Show a dead letter: why, and the message as it came
+      retry  Try dead letters again from the start: attempts count anew, and the error reply is
+             superseded
+      purge  Remove dead letters for good
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn dead_letter_list() {
+    insta::assert_snapshot!(help(&["dead-letter", "list"]), @r#"
+    List the dead letters, oldest first
+
+    Usage: postroom dead-letter list [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn dead_letter_show() {
+    insta::assert_snapshot!(help(&["dead-letter", "show"]), @r#"
+    Show a dead letter: why, and the message as it came
+
+    Usage: postroom dead-letter show [OPTIONS] <TICKET>
+
+    Arguments:
+      <TICKET>  Its ticket, or the message's id
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn dead_letter_retry() {
+    insta::assert_snapshot!(help(&["dead-letter", "retry"]), @r#"
+    Try dead letters again from the start: attempts count anew, and the error reply is superseded
+
+    Usage: postroom dead-letter retry [OPTIONS] [TICKETS]...
+
+    Arguments:
+      [TICKETS]...  Their tickets, or the messages' ids
+
+    Options:
+          --all                All of them
+          --bus <DIR>          The bus folder [default: the nearest ai-communication/ upward from the
+                               current folder] [env: POSTROOM_BUS]
+          --json               Print data as JSON, one value a line, in the shapes of docs/commands.md
+          --older-than <TIME>  Those that are older, such as 7d
+          --timeout <TIME>     How long to wait for the service [default: 30s]
+      -h, --help               Print help
+    "#);
+}
+
+#[test]
+fn dead_letter_purge() {
+    insta::assert_snapshot!(help(&["dead-letter", "purge"]), @r#"
+    Remove dead letters for good
+
+    Usage: postroom dead-letter purge [OPTIONS] [TICKETS]...
+
+    Arguments:
+      [TICKETS]...  Their tickets, or the messages' ids
+
+    Options:
+          --all                All of them
+          --bus <DIR>          The bus folder [default: the nearest ai-communication/ upward from the
+                               current folder] [env: POSTROOM_BUS]
+          --json               Print data as JSON, one value a line, in the shapes of docs/commands.md
+          --older-than <TIME>  Those that are older, such as 7d
+          --timeout <TIME>     How long to wait for the service [default: 30s]
+      -h, --help               Print help
+    "#);
+}
+
+#[test]
+fn doctor() {
+    insta::assert_snapshot!(help(&["doctor"]), @r#"
+    Find out what is wrong with the bus, and what to do about it
+
+    Usage: postroom doctor [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn schema() {
+    insta::assert_snapshot!(help(&["schema"]), @r#"
+    Print the JSON Schema of a message
+
+    Usage: postroom schema [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn completions() {
+    insta::assert_snapshot!(help(&["completions"]), @r#"
+    Print a completion script for a shell
+
+    Usage: postroom completions [OPTIONS] <SHELL>
+
+    Arguments:
+      <SHELL>  Which shell [possible values: bash, elvish, fish, powershell, zsh]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn demo() {
+    insta::assert_snapshot!(help(&["demo"]), @r#"
+    See it work: a fresh bus, a service, an extension, an agent, messages dropped by a plain shell
+
+    Usage: postroom demo [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --dir <DIR>  Where to make the workspace; it must be new or empty [default: a temporary
+                       folder]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+          --keep       Leave the workspace there, to look at it
+      -h, --help       Print help
+    "#);
+}

@@ -1,0 +1,79 @@
+//! `init` makes what is missing and keeps what is there.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::runner::{Bus, run_in};
+use tempfile::TempDir;
+
+#[test]
+fn a_fresh_bus_has_everything_and_is_private() {
+    let top = TempDir::new().expect("a folder");
+    let report = run_in(top.path(), &["init", "--json"]).ok().json();
+    assert_eq!(report["made"].as_array().expect("a list").len(), 4);
+    assert_eq!(report["kept"], serde_json::json!([]));
+    let bus = top.path().join("ai-communication");
+    let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&bus), 0o700);
+    assert_eq!(mode(&bus.join("README.md")), 0o600);
+    assert!(std::fs::read_to_string(bus.join("README.md")).expect("read").starts_with("# The bus format"));
+    let schema = std::fs::read_to_string(bus.join("schema/message.schema.json")).expect("read");
+    assert_eq!(schema, run_in(top.path(), &["schema"]).ok().out);
+    assert!(std::fs::read_to_string(top.path().join("postroom.toml")).expect("read").contains("durability = \"full\""));
+    let mut names: Vec<_> =
+        std::fs::read_dir(&bus).expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            ".postroom",
+            "README.md",
+            "agents",
+            "archive",
+            "dead-letter",
+            "deferred",
+            "held",
+            "inbox",
+            "processing",
+            "schema"
+        ]
+    );
+}
+
+#[test]
+fn a_second_init_keeps_what_is_there() {
+    let bus = Bus::new();
+    std::fs::write(bus.settings(), "# mine\n").expect("written");
+    std::fs::write(bus.path("README.md"), "mine too\n").expect("written");
+    bus.drop_text("a.json", "{}");
+    std::fs::remove_dir(bus.path("held")).expect("removed");
+    std::fs::remove_file(bus.path("schema/message.schema.json")).expect("removed");
+    let report = bus.run(&["init", "--json"]).ok().json();
+    assert_eq!(report["made"].as_array().expect("a list").len(), 1, "{report}");
+    assert_eq!(report["kept"].as_array().expect("a list").len(), 3, "{report}");
+    assert_eq!(std::fs::read_to_string(bus.settings()).expect("read"), "# mine\n");
+    assert_eq!(std::fs::read_to_string(bus.path("README.md")).expect("read"), "mine too\n");
+    assert!(bus.path("a.json").exists() && bus.path("held").is_dir());
+    let text = bus.run(&["init"]).ok().out;
+    assert_eq!(text.lines().filter(|line| line.starts_with("kept")).count(), 4, "{text}");
+}
+
+#[test]
+fn a_named_bus_has_its_settings_beside_it() {
+    let top = TempDir::new().expect("a folder");
+    for name in ["bus", "deep/er/bus", "./other"] {
+        run_in(top.path(), &["--bus", name, "init"]).ok();
+        let folder = top.path().join(name);
+        assert!(folder.join(".postroom/format").exists(), "{name}");
+        assert!(folder.parent().expect("a parent").join("postroom.toml").exists(), "{name}");
+        run_in(top.path(), &["--bus", name, "serve", "--once"]).ok();
+    }
+}
+
+#[test]
+fn what_is_no_folder_is_refused() {
+    let bus = Bus::new();
+    std::fs::remove_dir(bus.path("held")).expect("removed");
+    std::os::unix::fs::symlink("/tmp", bus.path("held")).expect("linked");
+    let ran = bus.run(&["init"]).fails_with(1);
+    assert!(ran.err.contains("held") && ran.err.contains("not a folder"), "{ran:?}");
+}

@@ -1,0 +1,219 @@
+//! Looking at a bus: the shapes of `--json`, and what they say.
+
+use serde_json::{Value, json};
+
+use super::runner::{Bus, lines, message, next_with, wait_for};
+
+/// The keys of an object, sorted.
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn status_counts_what_is_there() {
+    let bus = Bus::new();
+    bus.drop_text("a.json", &message("a", "postroom"));
+    bus.deliver("you", "b.json", &message("b", "you"));
+    let status = bus.run(&["status", "--json"]).ok().json();
+    assert_eq!(
+        keys(&status),
+        [
+            "at",
+            "bus",
+            "counts",
+            "diskFreeBytes",
+            "diskTotalBytes",
+            "finishedIsComplete",
+            "finishedLastMinute",
+            "inboxes",
+            "oldestDroppedMs",
+            "service"
+        ]
+    );
+    assert_eq!(
+        status["counts"],
+        json!({"drop":1,"processing":0,"deferred":0,"held":0,"inbox":1,"deadLetter":0,"archivedToday":0})
+    );
+    assert_eq!(status["inboxes"], json!([{"agent":"you","waiting":1}]));
+    assert_eq!(status["service"], json!({"active":false}));
+    let service = bus.serve();
+    bus.run(&["call", "--to", "postroom", "--action", "mcp.core.ping"]).ok();
+    let status = bus.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["service"]["active"], true);
+    assert_eq!(keys(&status["service"]), ["active", "host", "pid", "startedAt", "term"]);
+    assert_eq!(status["counts"]["drop"], 0);
+    let text = bus.run(&["status"]).ok().out;
+    assert!(text.contains("active (term 1, process ") && text.contains("you 1"), "{text}");
+    service.stop();
+}
+
+#[test]
+fn list_shows_each_state_and_where_it_ends() {
+    let bus = Bus::new();
+    std::fs::create_dir(bus.path("inbox/you")).expect("made");
+    bus.drop_text("1.json", &message("delivered", "you"));
+    bus.drop_text("2.json", &message("refused", "nobody"));
+    let later = r#"{"id":"later","sender":"me","recipient":"you","action":"a","notBefore":4102444800000}"#;
+    bus.drop_text("3.json", later);
+    bus.run(&["serve", "--once"]).ok();
+    bus.drop_text("4.json", &message("waiting", "you"));
+    let all = bus.run(&["list", "--json"]).ok().json();
+    let state = |name: &str| {
+        let states = all["states"].as_array().expect("a list");
+        states.iter().find(|listing| listing["state"] == name).expect("the state").clone()
+    };
+    for (name, id) in [("drop", "waiting"), ("inbox", "delivered"), ("deferred", "later"), ("dead-letter", "refused")] {
+        let listing = state(name);
+        let messages = listing["messages"].as_array().expect("a list");
+        assert_eq!(listing["total"], messages.len(), "{name}");
+        let found = messages.iter().find(|message| message["id"] == id).unwrap_or_else(|| panic!("{id} in {listing}"));
+        let path = found["path"].as_str().expect("a path");
+        assert!(bus.path(path).exists(), "{path}");
+    }
+    assert_eq!(state("deferred")["messages"][0]["dueAt"], 4_102_444_800_000_u64);
+    let archive = bus.run(&["list", "archive", "--json"]).ok().json();
+    assert_eq!(archive["states"][0]["messages"][0]["id"], "delivered");
+    let text = bus.run(&["list", "deferred"]).ok().out;
+    assert!(text.contains("deferred (1 message)") && text.contains("later"), "{text}");
+}
+
+#[test]
+fn a_list_is_as_long_as_it_may_be() {
+    let bus = Bus::new();
+    for n in 0..7 {
+        bus.deliver("me", &format!("{n}.json"), &message(&format!("m{n}"), "me"));
+    }
+    let listing = &bus.run(&["list", "inbox", "--limit", "3", "--json"]).ok().json()["states"][0];
+    assert_eq!((listing["total"].as_u64(), listing["messages"].as_array().map(Vec::len)), (Some(7), Some(3)));
+    assert!(bus.run(&["list", "inbox", "--limit", "3"]).ok().out.contains("7 messages, the first 3 shown"));
+    let whole = &bus.run(&["list", "inbox", "--limit", "0", "--json"]).ok().json()["states"][0];
+    assert_eq!(whole["messages"].as_array().map(Vec::len), Some(7));
+}
+
+#[test]
+fn trace_tells_each_step_and_where_everything_is() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    bus.run(&["call", "--to", "postroom", "--action", "mcp.core.echo", "--id", "told", "--keep", "1"]).ok();
+    // The journal is written after the reply is out.
+    let story = wait_for("the whole story", || {
+        let ran = bus.run(&["trace", "told", "--json"]);
+        (ran.code == 0)
+            .then(|| ran.json()["messages"][0].clone())
+            .filter(|story| story["steps"].as_array().expect("a list").iter().any(|step| step["step"] == "finished"))
+    });
+    let steps: Vec<&str> =
+        story["steps"].as_array().expect("a list").iter().map(|step| step["step"].as_str().expect("text")).collect();
+    assert_eq!(steps, ["accepted", "replied", "finished"]);
+    assert_eq!((story["sender"].as_str(), story["recipient"].as_str()), (Some("cli"), Some("postroom")));
+    assert_eq!(story["effects"], json!([{"path": "inbox/cli/told.reply.json", "there": true}]));
+    assert_eq!(story["now"][0]["state"], "archive");
+    assert!(bus.path(story["now"][0]["path"].as_str().expect("a path")).exists());
+    let ticket = story["ticket"].as_str().expect("a ticket");
+    let by_ticket = bus.run(&["trace", ticket, "--json"]).ok().json();
+    assert_eq!(by_ticket["messages"][0], story);
+    std::fs::remove_file(bus.path("inbox/cli/told.reply.json")).expect("removed");
+    let text = bus.run(&["trace", "told"]).ok().out;
+    assert!(text.contains("(taken)") && text.contains("by postroom"), "{text}");
+    service.stop();
+}
+
+#[test]
+fn trace_follows_every_delivery_of_a_split_message() {
+    let bus = Bus::new();
+    std::fs::create_dir(bus.path("inbox/you")).expect("made");
+    let text = r#"{"id":"s","sender":"me","recipient":["you","nobody","postroom"],"action":"mcp.core.ping"}"#;
+    bus.drop_text("s.json", text);
+    bus.run(&["serve", "--once"]).ok();
+    let story = bus.run(&["trace", "s", "--json"]).ok().json()["messages"][0].clone();
+    let mut states: Vec<&str> =
+        story["now"].as_array().expect("a list").iter().map(|place| place["state"].as_str().expect("text")).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["archive", "archive", "archive", "dead-letter"]);
+    let text = bus.run(&["trace", "s"]).ok().out;
+    assert!(text.contains("2 to nobody") && text.contains("unknown-recipient"), "{text}");
+}
+
+#[test]
+fn trace_finds_what_no_service_has_seen_yet() {
+    let bus = Bus::new();
+    bus.drop_text("x.json", &message("fresh", "you"));
+    let story = bus.run(&["trace", "fresh", "--json"]).ok().json();
+    assert_eq!(story["messages"][0]["now"], json!([{"ticket":"","state":"drop","path":"x.json"}]));
+}
+
+#[test]
+fn trace_ignores_repeats_and_torn_lines_and_reads_packed_days() {
+    let bus = Bus::new();
+    let ticket = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+    let line = |step: &str, term: u32, by: &str| {
+        format!(
+            r#"{{"v":1,"step":"{step}","at":1730000000000,"ticket":"{ticket}","attempt":1,"term":{term},"instance":"i","n":{term},"id":"old","by":"{by}"}}"#
+        )
+    };
+    let torn = &line("finished", 9, "torn")[..60];
+    let journal =
+        [&line("replied", 1, "first"), &line("replied", 2, "second"), &line("replied", 2, "again"), torn].join("\n");
+    let packed = zstd::encode_all(journal.as_bytes(), 1).expect("packed");
+    std::fs::write(bus.path("archive/2024-10-27.jsonl.zst"), packed).expect("written");
+    let story = bus.run(&["trace", "old", "--json"]).ok().json();
+    let steps = story["messages"][0]["steps"].as_array().expect("a list").clone();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(steps[0]["by"], "second");
+}
+
+/// A journal may be a stranger's too: a path in it leads nowhere outside of the bus.
+#[test]
+fn trace_does_not_look_outside_of_the_bus() {
+    let bus = Bus::new();
+    std::fs::create_dir_all(bus.path("archive/2024-10-27")).expect("made");
+    let line = r#"{"v":1,"step":"finished","at":1,"ticket":"0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11","attempt":1,"term":1,"instance":"i","n":1,"id":"out","nowAt":"../../etc/passwd","effects":[{"to":"/etc/passwd"},{"to":"inbox/../../x"}]}"#;
+    std::fs::write(bus.path("archive/2024-10-27/journal.jsonl"), format!("{line}\n")).expect("written");
+    let story = bus.run(&["trace", "out", "--json"]).ok().json()["messages"][0].clone();
+    assert_eq!((story["now"][0]["state"].as_str(), story["effects"].clone()), (Some("unknown"), json!([])));
+}
+
+#[test]
+fn tail_follows_the_journal() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let mut tail = bus.start(&["tail", "--json"]);
+    let seen = lines(tail.stdout.take().expect("a pipe"));
+    bus.run(&["call", "--to", "postroom", "--action", "mcp.core.ping", "--id", "seen-live"]).ok();
+    let line: Value = serde_json::from_str(&next_with(&seen, "\"finished\"")).expect("JSON");
+    assert_eq!((line["id"].as_str(), line["v"].as_u64()), (Some("seen-live"), Some(1)));
+    tail.kill().expect("killed");
+    tail.wait().expect("ended");
+    let text = bus.run(&["tail", "--no-follow", "-n", "2"]).ok().out;
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("finished") && text.contains("seen-live"), "{text}");
+    service.stop();
+}
+
+#[test]
+fn agents_are_registered_or_have_an_inbox() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let registration = r#"{"name":"Helper","version":"2.0","capabilities":["help"],"ttlMs":1}"#;
+    bus.run(&["call", "--from", "helper", "--to", "postroom", "--action", "mcp.core.register", registration]).ok();
+    service.stop();
+    std::fs::create_dir(bus.path("inbox/plain")).expect("made");
+    let agents = bus.run(&["agents", "--json"]).ok().json()["agents"].as_array().expect("a list").clone();
+    let named: Vec<(&str, &str)> = agents
+        .iter()
+        .map(|agent| (agent["agent"].as_str().expect("text"), agent["presence"].as_str().expect("text")))
+        .collect();
+    assert_eq!(named, [("helper", "away"), ("plain", "inbox-only")]);
+    assert_eq!(agents[0]["registration"]["capabilities"], json!(["help"]));
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let bus = Bus::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = bus.run(&["completions", shell]).ok().out;
+        assert!(script.contains("dead-letter") && script.contains("postroom"), "{shell}");
+    }
+}

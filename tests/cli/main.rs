@@ -1,0 +1,13 @@
+//! The command line as its users meet it: the real program on a real bus in a folder of its own. Each test reads like a shell
+//! session.
+
+mod demo;
+mod doctor;
+mod exit_codes;
+mod help;
+mod hostile;
+mod inbox;
+mod init;
+mod letters;
+mod looking;
+mod runner;
