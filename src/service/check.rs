@@ -67,7 +67,10 @@ impl Active<'_> {
             return Ok(Verdict::Refuse(refused));
         }
         if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
-            return Ok(Verdict::Wait(until));
+            return Ok(match self.admit(claimed, None, now)? {
+                Ok(()) => Verdict::Wait(until),
+                Err(refused) => Verdict::Refuse(refused),
+            });
         }
         let hops = self.hops(message);
         if hops > MAX_HOPS {
@@ -91,7 +94,7 @@ impl Active<'_> {
             Err(refused) => return Ok(Verdict::Refuse(refused)),
             Ok(route) => route,
         };
-        if let Err(refused) = self.admit(claimed, &route, now)? {
+        if let Err(refused) = self.admit(claimed, Some(&route), now)? {
             return Ok(Verdict::Refuse(refused));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
@@ -172,8 +175,8 @@ impl Active<'_> {
         })
     }
 
-    /// May it wait, in its recipient's inbox or for its handler?
-    fn admit(&mut self, claimed: &Claimed, route: &Route, now: Now) -> Result<Result<(), Refused>, BusError> {
+    /// May it wait, in its recipient's inbox, for its handler, or (no route yet) for its time?
+    fn admit(&mut self, claimed: &Claimed, route: Option<&Route>, now: Now) -> Result<Result<(), Refused>, BusError> {
         let limits = &self.core.settings.limits;
         let message = &claimed.message;
         let disk = &self.core.disk;
@@ -184,21 +187,21 @@ impl Active<'_> {
             );
             return Ok(Err(Refused::new(Code::NotPermitted, text)));
         }
-        let (sender_messages, sender_bytes) = self.senders.of(message.sender());
-        let mut load = Load { sender_messages, sender_bytes, ..Load::default() };
-        if let Route::Inbox(agent) = route {
+        let mut load = Load::default();
+        if let Some(Route::Inbox(agent)) = route {
             load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
         }
+        if claimed.known && claimed.claim.name.ticket.part.is_none() {
+            // It was admitted before, but for the inbox.
+            return Ok(limits::admit(limits, &load, 0));
+        }
+        (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());
         let elsewhere = self.waiting.len() + self.drop.parked_len();
         let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
         load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
         // An answer will need an inbox for the sender.
         if self.inbox_state(message.sender())? == InboxState::Absent {
             load.inboxes = Some(self.inboxes.folders(disk)?);
-        }
-        if claimed.known && claimed.claim.name.ticket.part.is_none() {
-            // It was admitted before.
-            return Ok(Ok(()));
         }
         Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
     }

@@ -166,8 +166,14 @@ impl Active<'_> {
         }
     }
 
-    /// A free name in an inbox. Names that this batch has chosen already count as taken.
+    /// A free name in an inbox. Names that this batch has chosen already count as taken, and for the limits the file and its
+    /// inbox are there from now on: one batch must not go beyond them.
     fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
+        if self.inbox_state(agent)? == InboxState::Absent {
+            self.inboxes.folder_made();
+            self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
+        }
+        self.inboxes.delivered(agent.as_str());
         let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
         publish::choose_number(&self.core.disk, &mut self.folders, target, &mut self.chosen)
     }
@@ -302,9 +308,16 @@ impl Active<'_> {
         let recipients = vec![claimed.message.recipient().to_string()];
         let note = Self::id_note(&claimed, IdState::Used, 0, recipients);
         let finish = Finish::Deferred { name: claimed.claim.name.waiting(due_ms) };
+        self.announce(&claimed);
         let mut decision = self.decision(claimed, finish, Vec::new(), note, story);
         decision.due = Some(due);
         decision
+    }
+
+    /// It will wait: for the limits it does so from now on.
+    fn announce(&mut self, claimed: &Claimed) {
+        self.waiting.announce();
+        self.senders.add(claimed.message.sender(), claimed.claim.state.bytes);
     }
 
     /// A handler has failed: another attempt later, or a dead letter.
@@ -333,6 +346,7 @@ impl Active<'_> {
         earlier.push(EarlierAttempt { attempt, at: now.wall_ms, code, message: refused.message });
         let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
         let finish = Finish::Deferred { name: claimed.claim.name.next_attempt().waiting(now.wall_ms + wait) };
+        self.announce(&claimed);
         let mut decision = self.decision(claimed, finish, Vec::new(), note, story);
         decision.record.story.earlier = earlier;
         decision.due = Some(Due::At(now.mono + std::time::Duration::from_millis(wait)));

@@ -74,6 +74,11 @@ impl Inboxes {
         Ok(folders)
     }
 
+    /// One more inbox will be there.
+    pub fn folder_made(&mut self) {
+        self.folders = self.folders.map(|folders| folders + 1);
+    }
+
     /// The number of inboxes may have changed.
     pub fn forget_folders(&mut self) {
         self.folders = None;

@@ -13,7 +13,7 @@ use super::waiting::Waiter;
 use crate::bus::BusError;
 use crate::bus::log::Durability;
 use crate::bus::publish;
-use crate::bus::record::{Finish, IdState, Record, Target};
+use crate::bus::record::{Finish, IdState, Record};
 use crate::message::{AgentId, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
@@ -140,11 +140,6 @@ impl Active<'_> {
         if let Some(note) = &record.answers {
             self.ids.note_answer(ticket, note);
         }
-        for effect in &record.effects {
-            if let Target::Inbox { agent, .. } = &effect.to {
-                self.inboxes.delivered(agent);
-            }
-        }
         if self.alone.as_ref() == Some(&record.claim) {
             self.alone = None;
         }
@@ -164,12 +159,9 @@ impl Active<'_> {
     fn wait_for_due(&mut self, decision: &Decision) {
         let (Some(due), Finish::Deferred { name }) = (decision.due, &decision.record.finish) else { return };
         let sender = decision.message.as_ref().map(|message| message.sender().clone());
-        if let Some(sender) = &sender {
-            self.senders.add(sender, decision.bytes);
-        }
         let earlier = decision.record.story.earlier.clone();
         let waiter = Waiter { file: name.clone(), sender, bytes: decision.bytes, earlier };
-        self.waiting.add(decision.record.claim.ticket, due, waiter);
+        self.waiting.arrived(decision.record.claim.ticket, due, waiter);
     }
 
     /// Lets the log begin again, once everything in it is done and on the disk. Not while something is in hand that is decided.

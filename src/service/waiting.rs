@@ -37,6 +37,8 @@ pub struct Waiting {
     by_date: BTreeMap<(u64, Ticket), Waiter>,
     by_instant: BTreeMap<(Instant, Ticket), Waiter>,
     held: u64,
+    /// Decided to be deferred, but not there yet.
+    announced: u64,
 }
 
 impl Waiting {
@@ -81,6 +83,17 @@ impl Waiting {
         };
     }
 
+    /// One more is going to wait.
+    pub fn announce(&mut self) {
+        self.announced += 1;
+    }
+
+    /// One that was announced is there.
+    pub fn arrived(&mut self, ticket: Ticket, due: Due, waiter: Waiter) {
+        self.announced = self.announced.saturating_sub(1);
+        self.add(ticket, due, waiter);
+    }
+
     /// Takes one message that is due now, the longest due first.
     pub fn pop_due(&mut self, now: Now) -> Option<Waiter> {
         if let Some(entry) = self.by_instant.first_entry()
@@ -105,7 +118,7 @@ impl Waiting {
     }
 
     pub fn len(&self) -> u64 {
-        (self.by_date.len() + self.by_instant.len()) as u64 + self.held
+        (self.by_date.len() + self.by_instant.len()) as u64 + self.held + self.announced
     }
 }
 

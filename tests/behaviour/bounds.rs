@@ -1,0 +1,177 @@
+//! Section 4: time, hops and how much may wait.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::session::{Session, echo, message, message_with, string};
+
+fn in_ms(ms: i64) -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64 + ms
+}
+
+#[test]
+fn one_whose_time_has_passed_is_not_handled() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    bus.drop("1.json", message_with(r#""expiresAt":1763683200000"#, "m-1", "alice", "bob", "note", "1"));
+    bus.drop("2.json", message_with(r#""expiresAt":4102444800000"#, "m-2", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.dead(), [("expired".into(), "1.json".into())]);
+    assert_eq!(bus.json("inbox/alice/m-1.reply.json")["error"]["code"], "expired");
+    assert_eq!(bus.ls("inbox/bob"), ["m-2.json"]);
+}
+
+#[test]
+fn one_that_is_not_to_be_handled_before_its_time_waits_for_it() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    let service = bus.serve();
+    let due = in_ms(200);
+    bus.drop("1.json", message_with(&format!(r#""notBefore":{due}"#), "m-1", "alice", "bob", "note", "1"));
+    bus.until("delivered", |bus| bus.exists("inbox/bob/m-1.json"));
+    assert!(in_ms(0) >= due);
+    service.stop();
+    assert_eq!(bus.steps(&["accepted", "deferred", "delivered"]).last().unwrap(), "m-1 delivered");
+    assert_eq!(bus.json("inbox/bob/m-1.json")["delivery"]["attempt"], 1);
+    assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T1~m-1.json
+    inbox/bob/
+    inbox/bob/m-1.json
+    ");
+}
+
+#[test]
+fn one_that_expires_while_it_waits_is_not_handled() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    let service = bus.serve();
+    let (due, end) = (in_ms(150), in_ms(100));
+    let more = format!(r#""notBefore":{due},"expiresAt":{end}"#);
+    bus.drop("1.json", message_with(&more, "m-1", "alice", "bob", "note", "1"));
+    bus.until("its end", |bus| bus.whys().len() == 1);
+    service.stop();
+    assert_eq!(bus.dead(), [("expired".into(), "1.json".into())]);
+}
+
+#[test]
+fn two_who_answer_each_others_answers_are_stopped() {
+    let bus = Session::new();
+    bus.know(&["alice", "bob"]).drop("0.json", message("m-0", "alice", "bob", "chat", "0")).once();
+    for n in 1..=18 {
+        let (from, to) = if n % 2 == 0 { ("alice", "bob") } else { ("bob", "alice") };
+        let more = format!(r#""inReplyTo":"m-{}""#, n - 1);
+        bus.drop(&format!("{n}.json"), message_with(&more, &format!("m-{n}"), from, to, "chat", "1")).once();
+        if bus.dead().is_empty() {
+            assert_eq!(bus.json(format!("inbox/{to}/m-{}.reply.json", n - 1))["delivery"]["hops"], n);
+        }
+    }
+    // m-17 would be the seventeenth hop; m-18 answers a message that was never delivered, so it stands at the beginning.
+    assert_eq!(bus.dead(), [("loop".into(), "17.json".into())]);
+    assert!(!bus.exists("inbox/bob/m-17.reply.json"), "a reply gets no error reply");
+}
+
+#[test]
+fn one_who_answers_the_answers_of_the_service_is_stopped() {
+    let bus = Session::new();
+    bus.drop("0.json", echo("m-0", "alice", "0")).once();
+    let mut last = 0;
+    while bus.dead().is_empty() {
+        assert!(last < 20, "no end");
+        let reply = bus.json(format!("inbox/alice/m-{last}.reply.json"));
+        last += 1;
+        let more = format!(r#""inReplyTo":"{}""#, string(&reply, "id"));
+        let id = format!("m-{last}");
+        bus.drop("next.json", message_with(&more, &id, "alice", "postroom", "mcp.core.echo", "1")).once();
+    }
+    assert_eq!(string(&bus.why(), "code"), "loop");
+    // Each round trip is two hops: m-8 has 16, m-9 would have 18.
+    assert_eq!(last, 9);
+}
+
+fn codes(bus: &Session) -> Vec<String> {
+    bus.dead().into_iter().map(|(code, _)| code).collect()
+}
+
+#[test]
+fn a_sender_may_have_so_many_messages_waiting() {
+    let bus = Session::with("[limits]\nper_sender_messages = 2");
+    bus.know(&["bob"]);
+    let later = |id: &str, sender: &str| message_with(r#""notBefore":4102444800000"#, id, sender, "bob", "note", "1");
+    bus.write_in_order((1..=4).map(|n| (format!("{n}.json"), later(&format!("m-{n}"), "alice"))));
+    bus.drop("5.json", later("m-5", "carol")).drop("6.json", message("m-6", "alice", "bob", "note", "1")).once();
+    // Also the last is one too many: whoever has that many waiting is not to add to it.
+    assert_eq!(codes(&bus), ["rate-limited"; 3]);
+    assert_eq!(bus.ls("deferred").len(), 3);
+    let reply = bus.json("inbox/alice/m-3.reply.json");
+    assert_eq!(reply["error"]["code"], "rate-limited");
+    assert!(string(&bus.whys()[0], "hint").contains("limits.per_sender_messages"));
+}
+
+#[test]
+fn a_sender_may_have_so_many_bytes_waiting() {
+    let bus = Session::with("[limits]\nper_sender_bytes = 1000");
+    let later = |id: &str, length: usize| {
+        let payload = format!("\"{}\"", "x".repeat(length));
+        message_with(r#""notBefore":4102444800000"#, id, "alice", "bob", "note", &payload)
+    };
+    bus.know(&["bob"]).write_in_order([("1.json", later("m-1", 500)), ("2.json", later("m-2", 500))]).once();
+    assert_eq!((codes(&bus), bus.ls("deferred").len()), (vec!["rate-limited".to_owned()], 1));
+}
+
+#[test]
+fn what_waits_counts_also_for_a_service_that_starts_later() {
+    let bus = Session::with("[limits]\nper_sender_messages = 2");
+    bus.know(&["bob"]);
+    for n in 1..=3 {
+        let id = format!("m-{n}");
+        bus.drop("next.json", message_with(r#""notBefore":4102444800000"#, &id, "alice", "bob", "note", "1")).once();
+    }
+    assert_eq!((codes(&bus), bus.ls("deferred").len()), (vec!["rate-limited".to_owned()], 2));
+}
+
+#[test]
+fn an_inbox_may_have_so_many_messages() {
+    let bus = Session::with("[limits]\nper_inbox_messages = 2");
+    bus.know(&["bob"]);
+    bus.write_in_order((1..=3).map(|n| (format!("{n}.json"), message(&format!("m-{n}"), "alice", "bob", "note", "1"))));
+    bus.once();
+    assert_eq!((bus.dead(), bus.ls("inbox/bob").len()), (vec![("rate-limited".into(), "3.json".into())], 2));
+    // The id of the refused one is free, and so is the place once one is deleted.
+    bus.remove("inbox/bob/m-1.json").drop("4.json", message("m-3", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.ls("inbox/bob"), ["m-2.json", "m-3.json"]);
+}
+
+#[test]
+fn the_bus_may_have_so_many_messages_waiting() {
+    let bus = Session::with("[limits]\nbus_messages = 2");
+    bus.know(&["bob"]);
+    for (n, sender) in ["alice", "carol", "dora"].into_iter().enumerate() {
+        let text = message_with(r#""notBefore":4102444800000"#, "m-1", sender, "bob", "note", "1");
+        bus.drop(&format!("{n}.json"), text).once();
+    }
+    assert_eq!((codes(&bus), bus.ls("deferred").len()), (vec!["rate-limited".to_owned()], 2));
+}
+
+#[test]
+fn there_may_be_so_many_agents() {
+    let bus = Session::with("[limits]\nagents = 2");
+    bus.write_in_order((1..=3).map(|n| (format!("{n}.json"), echo("m-1", &format!("agent-{n}"), "1")))).once();
+    assert_eq!(bus.dead(), [("rate-limited".into(), "3.json".into())]);
+    // Nor does it get an inbox by being told so.
+    assert_snapshot!(bus.tree(), @"");
+    let register = message("m-2", "agent-1", "postroom", "mcp.core.register", r#"{"name":"A","version":"1"}"#);
+    bus.drop("4.json", register).once();
+    assert!(bus.exists("agents/agent-1.json"));
+}
+
+#[test]
+fn nought_is_no_limit() {
+    let none = "per_sender_messages = 0\nper_sender_bytes = 0\nper_inbox_messages = 0\nbus_messages = 0\nagents = 0";
+    let bus = Session::with(&format!("[limits]\n{none}"));
+    bus.know(&["bob"])
+        .drop("1.json", message("m-1", "alice", "bob", "note", "1"))
+        .drop("2.json", echo("m-2", "alice", "1"));
+    bus.once();
+    assert_eq!((bus.dead(), bus.json("inbox/alice/m-2.reply.json")["payload"].clone()), (vec![], json!(1)));
+}

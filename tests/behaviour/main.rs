@@ -1,0 +1,19 @@
+//! The bus format, sentence by sentence, on real folders with the real program. Each test reads like a shell session.
+
+#![cfg(target_os = "linux")]
+
+mod bounds;
+mod delivery;
+mod dropping;
+mod guests;
+mod messages;
+#[allow(dead_code)]
+#[path = "../extension/mock.rs"]
+mod mock;
+mod order;
+mod retries;
+mod session;
+mod splits;
+#[path = "../support/mod.rs"]
+mod support;
+mod twice;

@@ -1,0 +1,102 @@
+//! Section 4: in which order messages are delivered and handled.
+
+use std::fmt::Write as _;
+
+use crate::guests::echoing;
+use crate::session::{Session, message, message_with};
+
+fn numbered(count: usize, recipient: &str) -> Vec<(String, String)> {
+    let one = |n| (format!("{n:04}.json"), message(&format!("m-{n:04}"), "alice", recipient, "note", "1"));
+    (0..count).map(one).collect()
+}
+
+fn expected(count: usize, step: &str) -> Vec<String> {
+    (0..count).map(|n| format!("m-{n:04} {step}")).collect()
+}
+
+#[test]
+fn what_waits_is_delivered_in_the_order_of_change_times() {
+    let bus = Session::new();
+    // Against the order of the names; more than one batch would be too slow to write with a time of its own for each.
+    let mut files = numbered(60, "bob");
+    for (n, file) in files.iter_mut().enumerate() {
+        file.0 = format!("{:04}.json", 9999 - n);
+    }
+    bus.know(&["bob"]).write_in_order(files).once();
+    assert_eq!(bus.steps(&["delivered"]), expected(60, "delivered"));
+}
+
+#[test]
+fn ascending_names_are_delivered_in_their_order_also_over_many_batches() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    for (name, text) in numbered(1000, "bob") {
+        bus.drop(&name, text);
+    }
+    bus.once();
+    assert_eq!(bus.steps(&["delivered"]), expected(1000, "delivered"));
+}
+
+#[test]
+fn ascending_names_are_delivered_in_their_order_while_they_come() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    let service = bus.serve();
+    for (name, text) in numbered(1000, "bob") {
+        bus.drop(&name, text);
+    }
+    bus.until("all delivered", |bus| bus.ls("inbox/bob").len() == 1000);
+    service.stop();
+    assert_eq!(bus.steps(&["delivered"]), expected(1000, "delivered"));
+}
+
+#[test]
+fn handlers_are_first_started_in_order_also_of_what_waits_in_the_drop_for_a_busy_lane() {
+    let bus = Session::with("[extension.ext]\nconcurrency = 1");
+    bus.install("ext", &[echoing()]);
+    for (name, text) in numbered(150, "ext") {
+        bus.drop(&name, text);
+    }
+    bus.once();
+    assert_eq!(bus.steps(&["called"]), expected(150, "called"));
+    assert_eq!(bus.ls("inbox/alice").len(), 150);
+}
+
+#[test]
+fn higher_priority_goes_first_among_what_waits() {
+    let bus = Session::new();
+    bus.know(&["bob"]).install("ext", &[echoing()]);
+    for (n, priority) in [4, 0, 9, 5, 4, 9, 1].into_iter().enumerate() {
+        for recipient in ["bob", "ext"] {
+            let id = format!("{recipient}-{n}");
+            let text = message_with(&format!("\"priority\":{priority}"), &id, "alice", recipient, "note", "1");
+            bus.drop(&format!("{id}.json"), text);
+        }
+    }
+    // The default is 4.
+    bus.drop("bob-7.json", message("bob-7", "alice", "bob", "note", "1")).once();
+    let order = |step: &str, recipient: &str| {
+        let mut told = String::new();
+        for step in bus.steps(&[step]) {
+            if let Some(number) = step.split(' ').next().unwrap().strip_prefix(recipient) {
+                write!(told, "{number} ").unwrap();
+            }
+        }
+        told
+    };
+    assert_eq!(order("delivered", "bob-"), "2 5 3 0 4 7 6 1 ");
+    assert_eq!(order("called", "ext-"), "2 5 3 0 4 6 1 ");
+}
+
+#[test]
+fn one_that_waits_for_its_time_lets_later_ones_pass() {
+    let bus = Session::new();
+    let later = message_with(r#""notBefore":4102444800000"#, "m-1", "alice", "bob", "note", "1");
+    bus.know(&["bob"]).drop("1.json", later).drop("2.json", message("m-2", "alice", "bob", "note", "2")).once();
+    insta::assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T2~m-2.json
+    deferred/DUE.1.T1~1.json
+    inbox/bob/
+    inbox/bob/m-2.json
+    ");
+}

@@ -1,0 +1,145 @@
+//! Section 4: the same message twice, and what holds an id.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::guests::looping_on_long_payloads;
+use crate::session::{Session, echo, message, message_with};
+
+#[test]
+fn the_same_message_is_handled_once_wherever_the_first_one_is() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    let text = message("m-1", "alice", "bob", "note", "[1.0]");
+    // Beside it in the drop.
+    bus.write_in_order([("1.json", &text), ("2.json", &text)]).once();
+    // Archived, its copy in the inbox read and deleted, and the service started again.
+    bus.remove("inbox/bob/m-1.json").drop("3.json", &text).once();
+    assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T1~m-1.json
+    archive/DAY/HH/T2~m-1.json
+    archive/DAY/HH/T3~m-1.json
+    inbox/bob/
+    ");
+    assert_eq!(bus.steps(&["delivered", "duplicate"]), ["m-1 delivered", "m-1 duplicate", "m-1 duplicate"]);
+}
+
+#[test]
+fn the_same_message_is_a_duplicate_while_the_first_waits() {
+    let bus = Session::new();
+    let text = message_with(r#""notBefore":4102444800000"#, "m-1", "alice", "bob", "note", "1");
+    bus.know(&["bob"]).drop("1.json", &text).once();
+    bus.drop("2.json", &text).once();
+    assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T2~m-1.json
+    deferred/DUE.1.T1~1.json
+    inbox/bob/
+    ");
+}
+
+#[test]
+fn the_same_message_waits_while_the_first_is_in_work() {
+    let bus = Session::with("[extensions]\ndeadline_ms = 200\n[retry]\nattempts = 1");
+    bus.install("slow", &[looping_on_long_payloads()]);
+    let service = bus.serve();
+    bus.drop("1.json", message("m-1", "alice", "slow", "do", "\"for ever\""));
+    bus.until("it runs", |bus| !bus.steps(&["called"]).is_empty());
+    bus.drop("2.json", message("m-1", "alice", "slow", "do", "\"for ever\""));
+    bus.drop("3.json", echo("m-2", "alice", "1"));
+    bus.until("the other's answer", |bus| bus.exists("inbox/alice/m-2.reply.json"));
+    // The first ends in `dead-letter/`, which frees the id, so the second is tried.
+    bus.until("both given up", |bus| bus.whys().len() == 2);
+    service.stop();
+    assert_eq!(bus.dead().iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>(), ["timeout", "timeout"]);
+}
+
+#[test]
+fn what_makes_two_messages_the_same() {
+    let bus = Session::new();
+    bus.know(&["bob", "carol"])
+        .drop("0.json", message_with("\"timestamp\":1", "m-1", "alice", "bob", "note", "[1]"))
+        .once();
+    // Recipient, action, payload text and inReplyTo count; the rest does not.
+    bus.drop("1.json", message_with(r#""timestamp":2,"priority":9,"x":1"#, "m-1", "alice", "bob", "note", "[1]"));
+    bus.drop("2.json", message("m-1", "alice", "carol", "note", "[1]"));
+    bus.drop("3.json", message("m-1", "alice", "bob", "other", "[1]"));
+    bus.drop("4.json", message("m-1", "alice", "bob", "note", "[1 ]"));
+    bus.drop("5.json", message_with(r#""inReplyTo":"x""#, "m-1", "alice", "bob", "note", "[1]"));
+    bus.drop("6.json", message("m-1", "carol", "bob", "note", "[2]")).once();
+    assert_eq!(bus.steps(&["duplicate"]), ["m-1 duplicate"]);
+    let conflicts = ["2", "3", "4", "5"].map(|n| ("id-conflict".to_owned(), format!("{n}.json")));
+    let mut dead = bus.dead();
+    dead.sort();
+    assert_eq!(dead, conflicts);
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json", "m-1~2.json"]);
+}
+
+#[test]
+fn a_conflict_does_not_take_the_id_from_the_first() {
+    let bus = Session::new();
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bob", "note", "1")).once();
+    bus.drop("2.json", message("m-1", "alice", "bob", "note", "2")).once();
+    bus.drop("3.json", message("m-1", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.dead(), [("id-conflict".into(), "2.json".into())]);
+    assert_eq!(bus.steps(&["duplicate"]), ["m-1 duplicate"]);
+    assert_eq!(bus.json("inbox/bob/m-1.json")["payload"], 1);
+}
+
+#[test]
+fn a_dead_letter_releases_its_id_for_a_corrected_message() {
+    let bus = Session::new();
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bbo", "note", "1")).once();
+    bus.drop("2.json", message("m-1", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
+    assert_eq!(bus.dead().len(), 1);
+}
+
+#[test]
+fn a_dead_letter_releases_its_id_at_once_in_a_running_service() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    let service = bus.serve();
+    bus.drop("1.json", message("m-1", "alice", "bbo", "note", "1"));
+    bus.until("refused", |bus| bus.whys().len() == 1);
+    bus.drop("2.json", message("m-1", "alice", "bob", "note", "1"));
+    bus.until("delivered", |bus| bus.exists("inbox/bob/m-1.json"));
+    service.stop();
+}
+
+#[test]
+fn the_same_refused_message_is_refused_again_and_not_a_duplicate() {
+    let bus = Session::new();
+    let text = message("m-1", "alice", "nobody", "note", "1");
+    bus.write_in_order([("1.json", &text), ("2.json", &text)]).once();
+    assert_eq!(bus.dead(), ["1.json", "2.json"].map(|name| ("unknown-recipient".into(), name.into())));
+}
+
+#[test]
+fn a_message_that_is_refused_by_its_form_uses_no_id() {
+    let bus = Session::new();
+    bus.drop("1.json", r#"{"id":"m-1","sender":"alice","recipient":"postroom","action":""}"#).once();
+    bus.drop("2.json", echo("m-1", "alice", "1")).once();
+    assert_eq!(bus.dead(), [("invalid-message".into(), "1.json".into())]);
+    assert_eq!(bus.json("inbox/alice/m-1.reply.json")["payload"], 1);
+}
+
+#[test]
+fn ids_are_forgotten_after_the_days_that_are_set() {
+    let bus = Session::with("[bus]\ndedup_days = 7");
+    let text = message("m-1", "alice", "bob", "note", "1");
+    let age = |days: i64| {
+        let [today] = <[String; 1]>::try_from(bus.ls(".postroom/ids")).unwrap();
+        let date: jiff::civil::Date = today.parse().unwrap();
+        let old = date.checked_sub(jiff::Span::new().days(days)).unwrap().to_string();
+        std::fs::rename(bus.path(".postroom/ids").join(today), bus.path(".postroom/ids").join(old)).unwrap();
+    };
+    bus.know(&["bob"]).drop("1.json", &text).once();
+    bus.remove("inbox/bob/m-1.json");
+    age(6);
+    bus.drop("2.json", &text).once();
+    assert_eq!(bus.ls("inbox/bob"), [""; 0]);
+    age(3);
+    bus.drop("3.json", &text).once();
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
+    assert_eq!(bus.json("inbox/bob/m-1.json")["payload"], json!(1));
+}
