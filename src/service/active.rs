@@ -24,14 +24,14 @@ use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
 use super::decide::Decision;
-use super::drop_queue::DropQueue;
+use super::drop_queue::{BATCH, DropQueue};
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
 use super::registry::Registry;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::Wake;
+use super::wake::{Wake, Watch};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -114,6 +114,9 @@ impl Calendar {
     }
 }
 
+/// With fewer names than this in a listing, events are cheaper than listing again.
+const FEW: usize = 32;
+
 /// How often inboxes are looked through for leases, and old days packed.
 const TEND: Duration = Duration::from_secs(10);
 
@@ -192,7 +195,7 @@ impl<'a> Active<'a> {
     }
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
-    pub fn run(mut self, wakes: &Receiver<Wake>, mode: Mode) -> Result<End, BusError> {
+    pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
         loop {
             let now = Now::get();
             match self.turn(now) {
@@ -230,6 +233,7 @@ impl<'a> Active<'a> {
                 }
             }
             self.receive(wakes);
+            self.choose_watch(watch);
         }
     }
 
@@ -256,7 +260,7 @@ impl<'a> Active<'a> {
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.
-            if self.drop.len() < super::drop_queue::BATCH {
+            if self.drop.len() < BATCH {
                 self.drop.scan(&self.core.disk)?;
                 self.drop.look_again();
             }
@@ -303,6 +307,26 @@ impl<'a> Active<'a> {
                 Wake::Stop => self.stop(),
             }
         }
+    }
+
+    /// Under load the drop is listed each time it has been worked off; else events tell.
+    fn choose_watch(&mut self, watch: &mut Watch) {
+        if !watch.is_paused() {
+            if self.drop.len() >= BATCH {
+                watch.pause();
+            }
+            return;
+        }
+        if !self.drop.is_empty() || self.stop_at.is_some() {
+            return;
+        }
+        // An error of the listing is met again, and reported, by the scan that is due then.
+        let listed = self.drop.scan(&self.core.disk);
+        if listed.is_ok() && self.drop.len() >= FEW {
+            return;
+        }
+        watch.resume();
+        self.scan_at = Instant::now();
     }
 
     /// Is there anything to do without waiting?
