@@ -72,16 +72,16 @@ impl Active<'_> {
 
     fn commit(&mut self) -> Result<(), BusError> {
         let (disk, room) = (&self.core.disk, &self.room);
-        let mut refers = false;
+        let full = self.core.durability() == Durability::Full;
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
             publish::stage(disk, room, &decision.record, decision.text())?;
-            if decision.record.refers_to_message() && self.core.durability() == Durability::Full {
+            if full && decision.record.refers_to_message() {
                 publish::sync_claim(disk, room, &decision.record.claim)?;
-                refers = true;
             }
             decision.staged = true;
         }
-        if refers {
+        // Asked of the whole batch: the last try may have staged everything and failed here.
+        if full && self.unsettled.iter().any(|decision| decision.record.refers_to_message()) {
             disk.sync_folder(&room.path).map_err(|error| room.missing(disk, error))?;
         }
         let batch: Vec<(&Record, &[u8])> =
