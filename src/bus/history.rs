@@ -12,7 +12,11 @@ use super::disk::{Disk, DiskError};
 use super::error::BusError;
 use super::layout::{self, Ticket};
 use super::record::EarlierAttempt;
+use super::room::Room;
 use super::{journal, time};
+
+/// How a line of this step begins, after its version.
+const STEP: &[u8] = b"\"step\":\"deferred\"";
 
 /// What is needed of a line.
 #[derive(Deserialize)]
@@ -30,6 +34,7 @@ struct Line {
 /// day is left out (a retry does not wait that long).
 pub fn earlier_attempts(
     disk: &Disk,
+    room: &Room,
     tickets: &HashSet<Ticket>,
 ) -> Result<HashMap<Ticket, Vec<EarlierAttempt>>, BusError> {
     let mut found: HashMap<Ticket, Vec<EarlierAttempt>> = HashMap::new();
@@ -39,7 +44,10 @@ pub fn earlier_attempts(
         let Some(day) = entry.name.to_str().filter(|day| *day >= first_day.as_str()) else { continue };
         let path = journal::journal_path(day);
         let Some(fd) = disk.open_beneath(&path, OFlags::RDONLY)? else { continue };
-        for line in BufReader::new(File::from(fd)).split(b'\n') {
+        for (number, line) in BufReader::new(File::from(fd)).split(b'\n').enumerate() {
+            if number % 4096 == 0 {
+                room.beat_if_due(disk)?;
+            }
             let line = line.map_err(|e| DiskError::new("read", &path, e))?;
             add(&mut found, tickets, &line);
         }
@@ -47,7 +55,11 @@ pub fn earlier_attempts(
     Ok(found)
 }
 
+/// Reads one line; most are of other steps and are told by their text alone.
 fn add(found: &mut HashMap<Ticket, Vec<EarlierAttempt>>, tickets: &HashSet<Ticket>, line: &[u8]) {
+    if !line.windows(STEP.len()).take(64).any(|part| part == STEP) {
+        return;
+    }
     let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
     let Some(ticket) = Ticket::parse(&line.ticket).filter(|ticket| tickets.contains(ticket)) else { return };
     let (Some(code), "deferred") = (line.code, line.step.as_str()) else { return };

@@ -16,6 +16,7 @@ use super::disk::{Disk, DiskError};
 use super::error::BusError;
 use super::layout::{self, Ticket};
 use super::record::{AnswerNote, IdNote, IdState};
+use super::room::Room;
 use super::time;
 
 /// What is known of one (sender, id).
@@ -118,9 +119,9 @@ impl<'a> Line<'a> {
 
 impl Ids {
     /// Reads what the last `keep_days` days say.
-    pub fn load(disk: &Disk, term: u64, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {
+    pub fn load(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {
         let mut ids = Ids {
-            term,
+            term: room.term,
             keep_days,
             days: Vec::new(),
             index: HashMap::new(),
@@ -133,13 +134,13 @@ impl Ids {
             let Some(day) = entry.name.to_str() else { continue };
             // A day in the future (the clock was set back) is kept too.
             if time::days_between(day, &today).is_some_and(|age| age <= i64::from(keep_days)) {
-                ids.load_day(disk, day)?;
+                ids.load_day(disk, room, day)?;
             }
         }
         Ok(ids)
     }
 
-    fn load_day(&mut self, disk: &Disk, day: &str) -> Result<(), BusError> {
+    fn load_day(&mut self, disk: &Disk, room: &Room, day: &str) -> Result<(), BusError> {
         let path = path_of(day);
         let opened = disk.open_append(&path)?;
         let file = opened.try_clone().map_err(|e| DiskError::new("open", &path, e))?;
@@ -148,8 +149,13 @@ impl Ids {
         let mut reader = std::io::BufReader::with_capacity(1 << 20, file);
         let mut line = Vec::new();
         let mut offset = 0;
+        let mut lines = 0_u64;
         loop {
             line.clear();
+            if lines % 4096 == 0 {
+                room.beat_if_due(disk)?;
+            }
+            lines += 1;
             let read = std::io::BufRead::read_until(&mut reader, b'\n', &mut line)
                 .map_err(|e| DiskError::new("read", &path, e))?;
             if read == 0 {

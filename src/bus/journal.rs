@@ -141,6 +141,9 @@ impl Journal {
             return Ok(());
         }
         let path = journal_path(&self.waiting_day);
+        // A day's folder that was removed meanwhile is made anew: lines into a file without a name would be lost.
+        let removed = |file: &File| file.metadata().is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) == 0);
+        self.file.take_if(|(_, file)| removed(file));
         if self.file.as_ref().is_none_or(|(day, _)| *day != self.waiting_day) {
             disk.make_folder(&Path::new(layout::ARCHIVE).join(&self.waiting_day))?;
             self.file = Some((self.waiting_day.clone(), disk.open_append(&path)?));

@@ -10,7 +10,7 @@
 //! | [`publish`] | what everybody sees |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
-//! | [`recover`] | what a dead service left |
+//! | [`recover`], `power_cut` | what a dead service left; what a power cut undid |
 //! | [`view`] | read-only views of a bus, for people |
 //! | [`file_system`] | whether a file system can keep the promises |
 
@@ -25,6 +25,7 @@ pub mod journal;
 pub mod layout;
 pub mod log;
 pub mod place;
+mod power_cut;
 pub mod publish;
 pub mod record;
 pub mod recover;

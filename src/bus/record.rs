@@ -111,7 +111,9 @@ impl Effect {
 
     /// Does writing it down again need the message's file?
     pub fn refers_to_message(&self) -> bool {
-        self.len() > INLINE_MAX && self.body.iter().any(|piece| matches!(piece, Piece::OfMessage { .. }))
+        // The deliveries of a split are copies of the message: up to 10,000 of them.
+        let is_copy = matches!(self.to, Target::Room { .. });
+        (is_copy || self.len() > INLINE_MAX) && self.body.iter().any(|piece| matches!(piece, Piece::OfMessage { .. }))
     }
 }
 

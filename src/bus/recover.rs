@@ -18,6 +18,7 @@ use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
 use super::log::{self, Durability, Log, Note};
+use super::power_cut::{self, Undone};
 use super::publish::{self, Folders};
 use super::record::{Finish, IdNote, IdState, Record, Target};
 use super::room::Room;
@@ -42,13 +43,13 @@ pub struct Recovered {
 }
 
 /// Everything that the old rooms hold.
-struct Remains {
+pub(super) struct Remains {
     /// Deepest first.
     rooms: Vec<PathBuf>,
     /// Claims and staged effects: name to path.
-    files: HashMap<String, PathBuf>,
+    pub(super) files: HashMap<String, PathBuf>,
     /// What is decided, in the order of decision.
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
     begun: HashMap<(Ticket, u32), ClaimName>,
     /// Where the journal stood when each log began.
     begins: Vec<(String, u64)>,
@@ -141,7 +142,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         }
     }
     remains.records = records.into_iter().flatten().collect();
-    remains.records.sort_by_key(|record| (record.story.at, record.term));
+    remains.records.sort_by_key(|record| record.term);
     Ok(remains)
 }
 
@@ -198,22 +199,28 @@ fn carry_out(
     if remains.records.is_empty() {
         return Ok(());
     }
-    let told = told_since(disk, &remains.begins)?;
+    // A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.
+    let told = told_since(disk, &remains.begins).unwrap_or_default();
     let mut folders = Folders::default();
-    let known = remains.known_tickets();
+    let latest = remains.latest();
     // What is said last of an id counts: a message may have been put off, given up and tried again in one log.
     let mut noted: BTreeMap<(&str, &str), (Ticket, &IdNote)> = BTreeMap::new();
     for (index, record) in remains.records.iter().enumerate() {
-        let claimed = remains.path_of(room, &record.claim.to_string());
+        room.beat_if_due(disk)?;
         if remains.is_resumed(record) {
             continue;
         }
         if record.place.same_mount(&room.place) {
+            let claimed = remains.path_of(room, &record.claim.to_string());
             publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
-        } else {
-            publish_after_power_cut(disk, room, remains, &known, index, &claimed)?;
+            publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
+        } else if let Undone::Yes = power_cut::carry_out(disk, room, remains, &latest, index, &mut folders)? {
+            // It is back in the drop, as if it had never been claimed.
+            if let Some(note) = &record.id {
+                ids.free(record.claim.ticket, &note.sender, &note.id);
+            }
+            continue;
         }
-        publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
         if let Some(note) = &record.id {
             noted.insert((&note.sender, &note.id), (record.claim.ticket, note));
         }
@@ -245,74 +252,22 @@ impl Remains {
             && self.begun.contains_key(&(record.claim.ticket, record.claim.attempt))
     }
 
-    fn path_of(&self, room: &Room, name: &str) -> PathBuf {
+    pub(super) fn path_of(&self, room: &Room, name: &str) -> PathBuf {
         self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
     }
 
-    /// The messages that, at whatever attempt, are decided or in one of the rooms.
-    fn known_tickets(&self) -> HashSet<Ticket> {
-        let claims = self.files.keys().filter_map(|name| ClaimName::parse(name)).map(|claim| claim.ticket);
-        self.records.iter().map(|record| record.claim.ticket).chain(claims).collect()
+    /// The last record of each message, by its place in `records`.
+    fn latest(&self) -> HashMap<Ticket, usize> {
+        self.records.iter().enumerate().map(|(index, record)| (record.claim.ticket, index)).collect()
     }
 
     /// Does a later record change the registration of this agent?
-    fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
+    pub(super) fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
         self.records[index + 1..].iter().flat_map(|record| &record.effects).any(|effect| match &effect.to {
             Target::Agent { agent: other } | Target::AgentGone { agent: other } => other == agent,
             Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } => false,
         })
     }
-}
-
-/// Boot or mount are others than when it was decided: what was renamed may not have stayed. Each effect is compared with what
-/// is at its place.
-fn publish_after_power_cut(
-    disk: &Disk,
-    room: &Room,
-    remains: &Remains,
-    known: &HashSet<Ticket>,
-    index: usize,
-    claimed: &Path,
-) -> Result<(), BusError> {
-    let record = &remains.records[index];
-    let message = if record.refers_to_message() {
-        match disk.read(claimed, u64::MAX)? {
-            Some(text) => text,
-            None => disk.read(&record.finish.path(), u64::MAX)?.unwrap_or_default(),
-        }
-    } else {
-        Vec::new()
-    };
-    for (number, effect) in record.effects.iter().enumerate() {
-        let staged = remains.path_of(room, &record.staged_name(number));
-        match &effect.to {
-            // What was split off has gone its own way if anything at all is known of it.
-            Target::Room { name } if ClaimName::parse(name).is_some_and(|claim| known.contains(&claim.ticket)) => {
-                disk.remove_file(&staged)?;
-                continue;
-            }
-            Target::Agent { agent } | Target::AgentGone { agent }
-                if remains.registration_is_overtaken(index, agent) =>
-            {
-                disk.remove_file(&staged)?;
-                continue;
-            }
-            Target::AgentGone { agent } => {
-                publish::remove(disk, room, &layout::agent_file(agent))?;
-                disk.remove_file(&staged)?;
-                continue;
-            }
-            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::Agent { .. } => {}
-        }
-        // Without the message's text (its writer had not made it durable) what refers to it cannot be written again.
-        let Some(content) = record.effect_bytes(number, &message) else { continue };
-        let fresh = room.file(record.staged_name(number));
-        if staged != fresh {
-            disk.remove_file(&staged)?;
-        }
-        publish::publish_by_content(disk, room, &fresh, effect, &content)?;
-    }
-    Ok(())
 }
 
 /// The attempts of which the journal tells the end, since the oldest of these beginnings.

@@ -3,10 +3,12 @@
 //! The path names both term and uuid, so the path of an old room never resolves again. Every path of a room is spelled from
 //! the bus root; only the log's and the lock's descriptors are held. A service whose room is gone never makes it again.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fs2::FileExt as _;
 use rustix::fs::OFlags;
@@ -17,6 +19,9 @@ use super::disk::{Disk, DiskError, Sync};
 use super::error::BusError;
 use super::layout;
 use super::place::Place;
+
+/// How often a service that is busy with one thing says that it is alive.
+const BEAT: Duration = Duration::from_millis(250);
 
 /// What the owner writes into its room: who it is, and a number that grows while it is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +55,8 @@ pub struct Room {
     pub path: PathBuf,
     pub place: Arc<Place>,
     started_at: u64,
-    beat: u64,
+    beat: Cell<u64>,
+    beat_at: Cell<Instant>,
     /// Held until the process ends or the room is left; the kernel frees it then.
     _lock: File,
 }
@@ -106,7 +112,8 @@ impl Prepared {
                 path: layout::room(term, self.uuid),
                 place: self.place,
                 started_at: self.started_at,
-                beat: 0,
+                beat: Cell::new(0),
+                beat_at: Cell::new(Instant::now()),
                 _lock: self.lock,
             })),
             Moved::Taken | Moved::Gone => {
@@ -141,16 +148,25 @@ impl Room {
     }
 
     /// Says that this service is alive, by changing its line. Not synced: only the living read it.
-    pub fn beat(&mut self, disk: &Disk) -> Result<(), BusError> {
+    pub fn beat(&self, disk: &Disk) -> Result<(), BusError> {
         let path = self.file(layout::ROOM_LINE);
         let Some(fd) = disk.open_beneath(&path, OFlags::WRONLY)? else {
             let absent = DiskError::new("open", &path, rustix::io::Errno::NOENT);
             return Err(self.missing(disk, absent));
         };
-        self.beat += 1;
+        self.beat.set(self.beat.get() + 1);
         File::from(fd)
-            .write_all_at(&Line::text(&self.place, self.started_at, self.beat), 0)
+            .write_all_at(&Line::text(&self.place, self.started_at, self.beat.get()), 0)
             .map_err(|e| DiskError::new("write", &path, e).into())
+    }
+
+    /// The same, if the last time is [`BEAT`] ago. For everything that takes long: whoever does not beat counts as hung.
+    pub fn beat_if_due(&self, disk: &Disk) -> Result<(), BusError> {
+        if self.beat_at.get().elapsed() >= BEAT {
+            self.beat_at.set(Instant::now());
+            self.beat(disk)?;
+        }
+        Ok(())
     }
 
     /// Takes an own, still empty room away again: a higher term was there first.

@@ -185,6 +185,7 @@ pub fn take_others(disk: &Disk, room: &Room) -> Result<(), BusError> {
         }
     }
     remove_probes(disk)?;
+    flatten(disk, room)?;
     for entry in disk.list(Path::new(layout::PROCESSING))? {
         let Some(uuid) = entry.name.to_str().and_then(|name| name.strip_prefix('.')) else { continue };
         let Ok(uuid) = Uuid::parse_str(uuid) else { continue };
@@ -194,6 +195,28 @@ pub fn take_others(disk: &Disk, room: &Room) -> Result<(), BusError> {
         }
     }
     Ok(())
+}
+
+/// Takes the rooms inside the rooms that were taken over out of them, so that however many services fail to begin one after the
+/// other, the paths do not grow.
+fn flatten(disk: &Disk, room: &Room) -> Result<(), BusError> {
+    let is_old = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(layout::ROOM_OLD));
+    loop {
+        let mut nested = Vec::new();
+        for outer in disk.list(&room.path)?.into_iter().filter(|entry| is_old(&entry.name)) {
+            let outer = room.file(&outer.name);
+            for inner in disk.list(&outer)?.into_iter().filter(|entry| entry.kind == EntryKind::Folder) {
+                let inner = outer.join(&inner.name);
+                nested.extend(disk.list(&inner)?.into_iter().filter(|e| is_old(&e.name)).map(|e| inner.join(&e.name)));
+            }
+        }
+        if nested.is_empty() {
+            return Ok(());
+        }
+        for path in nested {
+            take(disk, room, &path, "nested")?;
+        }
+    }
 }
 
 /// Removes what a standby wrote to see whether the disk answers, and did not live to remove. One that lives does not miss it.

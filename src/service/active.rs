@@ -87,6 +87,8 @@ pub struct Active<'a> {
     pub(super) stop_at: Option<Instant>,
     /// The file system could not be synced: the log is never begun again in this term.
     pub(super) pinned: bool,
+    /// Everything is settled and synced: only the empty room is still to be removed.
+    pub(super) left: bool,
     /// An error may have left claims in the room that no list here names.
     pub(super) relist: bool,
     pub(super) began: Instant,
@@ -134,7 +136,7 @@ impl<'a> Active<'a> {
         term::take_others(disk, &room)?;
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
-        let mut ids = Ids::load(disk, room.term, settings.bus.dedup_days, now.wall_ms)?;
+        let mut ids = Ids::load(disk, &room, settings.bus.dedup_days, now.wall_ms)?;
         let recovered =
             recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
         if recovered.rooms > 0 {
@@ -147,7 +149,7 @@ impl<'a> Active<'a> {
         let mut registry = Registry::default();
         registry.refresh(disk)?;
         let mut senders = Senders::default();
-        let waiting = Waiting::load(disk, now, settings, &mut senders)?;
+        let waiting = Waiting::load(disk, &room, now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
         let ready = recovered.adopted.into_iter();
@@ -169,6 +171,7 @@ impl<'a> Active<'a> {
             busy: Vec::new(),
             alone: None,
             pinned: false,
+            left: false,
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
@@ -219,18 +222,7 @@ impl<'a> Active<'a> {
                 return Ok(End::Stopped);
             }
             if self.is_stopped(now, mode) {
-                // From here on nothing is claimed any more, also in Mode::Once.
-                self.stop_at.get_or_insert(now.mono);
-                match self.leave() {
-                    Ok(()) => return Ok(End::Stopped),
-                    Err(BusError::RoomGone) => return Ok(End::Replaced),
-                    Err(error) if error.is_transient() => {
-                        if self.trouble.begin(now.mono) {
-                            self.core.say(&Notice::Trouble { what: error.to_string() });
-                        }
-                    }
-                    Err(error) => return Err(error),
-                }
+                return self.leave_for_good();
             }
             self.receive(wakes);
             self.choose_watch(watch);
@@ -334,7 +326,8 @@ impl<'a> Active<'a> {
         if self.trouble.is_waiting(Instant::now()) {
             return false;
         }
-        let claims = !self.drop.is_empty() || (!self.ready.is_empty() && self.alone.is_none());
+        let waits_alone = self.alone.is_some() || (self.ready.iter().any(|r| r.suspect) && !self.lanes.is_idle());
+        let claims = (!self.drop.is_empty() || !self.ready.is_empty()) && !waits_alone && self.may_claim();
         !self.unsettled.is_empty() || (claims && self.stop_at.is_none())
     }
 

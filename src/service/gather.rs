@@ -70,6 +70,7 @@ impl Active<'_> {
             return Ok(candidates);
         }
         let mut candidates = Vec::new();
+        let mut refused = None;
         let mut bytes = 0;
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
             let Some(ready) = self.next_in_room(now)? else { break };
@@ -81,12 +82,21 @@ impl Active<'_> {
         }
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
             let Some((name, from)) = self.next_in_drop() else { break };
-            if let Some(candidate) = self.look_at(name, from, now)? {
-                if let Candidate::Dropped { opened, .. } = &candidate {
-                    bytes += opened.state.bytes;
+            match self.look_at(name, from, now) {
+                Ok(Some(candidate)) => {
+                    if let Candidate::Dropped { opened, .. } = &candidate {
+                        bytes += opened.state.bytes;
+                    }
+                    candidates.push(candidate);
                 }
-                candidates.push(candidate);
+                Ok(None) => {}
+                Err(BusError::RoomGone) => return Err(BusError::RoomGone),
+                // One file that cannot be read must not hold up the others: the next scan finds it again.
+                Err(error) => refused = Some(error),
             }
+        }
+        if let (Some(error), true) = (refused, candidates.is_empty()) {
+            return Err(error);
         }
         candidates.sort_by_cached_key(Candidate::order);
         Ok(candidates)
@@ -197,10 +207,7 @@ impl Active<'_> {
         let max = self.core.settings.bus.max_message_bytes;
         let found = match claim::open(self.disk(), &name, max) {
             Ok(found) => found,
-            Err(error) => {
-                self.drop.push(name);
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         match found {
             Found::Gone | Found::Folder => self.drop.settled(&name),

@@ -218,4 +218,84 @@ mod tests {
         inboxes.delivered("a");
         assert_eq!(inboxes.total(&disk, 3, now), 3, "but not at once again");
     }
+
+    const LEASED: &str = "inbox/bob/.a.json~0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11.leased";
+
+    /// A folder with one leased message in it.
+    fn with_a_lease() -> (tempfile::TempDir, Disk) {
+        let bus = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(bus.path().join("inbox/bob")).expect("an inbox");
+        std::fs::write(bus.path().join(LEASED), "leased").expect("a lease");
+        let disk = Disk::open(bus.path()).expect("the folder is there");
+        (bus, disk)
+    }
+
+    /// `seconds` later by the monotonic clock, while the wall clock jumps about.
+    fn later(now: Now, seconds: u64) -> Now {
+        let wall_ms = if seconds % 2 == 0 { 0 } else { now.wall_ms * 2 };
+        Now { wall_ms, mono: now.mono + Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn a_lease_is_given_back_after_a_minute_by_the_monotonic_clock() {
+        let (bus, disk) = with_a_lease();
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        // The minute begins when it is seen first, however old the file is.
+        for seconds in [0, 30, 59] {
+            assert_eq!(inboxes.return_leases(&disk, later(now, seconds)).unwrap(), 0);
+            assert!(bus.path().join(LEASED).exists());
+        }
+        assert_eq!(inboxes.return_leases(&disk, later(now, 60)).unwrap(), 1);
+        assert_eq!(std::fs::read_to_string(bus.path().join("inbox/bob/a.json")).unwrap(), "leased");
+        assert!(!bus.path().join(LEASED).exists());
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_by_renaming_begins_again() {
+        let (bus, disk) = with_a_lease();
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        assert_eq!(inboxes.return_leases(&disk, now).unwrap(), 0);
+        let renewed = bus.path().join(LEASED.replace("6f1e11", "6f1e12"));
+        std::fs::rename(bus.path().join(LEASED), &renewed).unwrap();
+        for seconds in [40, 60, 99] {
+            assert_eq!(inboxes.return_leases(&disk, later(now, seconds)).unwrap(), 0);
+        }
+        assert_eq!(inboxes.return_leases(&disk, later(now, 100)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_lease_given_back_replaces_nothing() {
+        let (bus, disk) = with_a_lease();
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        std::fs::write(bus.path().join("inbox/bob/a.json"), "another's").unwrap();
+        inboxes.return_leases(&disk, now).unwrap();
+        inboxes.return_leases(&disk, later(now, 60)).unwrap();
+        assert_eq!(std::fs::read_to_string(bus.path().join("inbox/bob/a.json")).unwrap(), "another's");
+        assert_eq!(std::fs::read_to_string(bus.path().join(LEASED)).unwrap(), "leased");
+    }
+
+    #[test]
+    fn what_is_no_inbox_holds_up_no_lease() {
+        let (bus, disk) = with_a_lease();
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        std::fs::write(bus.path().join("inbox/alice"), "a file").unwrap();
+        std::os::unix::fs::symlink("bob", bus.path().join("inbox/aaron")).unwrap();
+        inboxes.return_leases(&disk, now).unwrap();
+        assert_eq!(inboxes.return_leases(&disk, later(now, 60)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_full_inbox_is_counted_anew_and_a_count_is_never_too_low() {
+        let (bus, disk) = with_a_lease();
+        let bob = AgentId::parse("bob").expect("a name");
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        assert_eq!(inboxes.count(&disk, &bob, 2, now).unwrap(), 1);
+        inboxes.delivered("bob");
+        // At the limit, but counted just now; then the agent has deleted one.
+        assert_eq!((inboxes.count(&disk, &bob, 2, now).unwrap(), inboxes.total(&disk, 0, now)), (2, 2));
+        assert_eq!(inboxes.count(&disk, &bob, 2, later(now, 1)).unwrap(), 1);
+        assert_eq!(inboxes.total(&disk, 0, now), 1);
+        std::fs::remove_dir_all(bus.path().join("inbox/bob")).unwrap();
+        assert_eq!(inboxes.count(&disk, &bob, 1, later(now, 2)).unwrap(), 0);
+    }
 }

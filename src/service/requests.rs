@@ -59,7 +59,8 @@ impl Active<'_> {
         })?;
         for name in names {
             let path = Path::new(layout::REQUESTS).join(&name);
-            let Some(text) = self.disk().read(&path, MAX_BYTES)? else { continue };
+            // What cannot be read as a request is left for `doctor` to show.
+            let Ok(Some(text)) = self.disk().read(&path, MAX_BYTES) else { continue };
             let answer = match serde_json::from_slice::<Request>(&text) {
                 Ok(request) => self.answer_request(&request, now)?,
                 Err(error) => Answer { message: Some(format!("not a request: {error}")), ..Answer::default() },

@@ -74,6 +74,7 @@ impl Active<'_> {
         let (disk, room) = (&self.core.disk, &self.room);
         let full = self.core.durability() == Durability::Full;
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
+            room.beat_if_due(disk)?;
             publish::stage(disk, room, &decision.record, decision.text())?;
             if full && decision.record.refers_to_message() {
                 publish::sync_claim(disk, room, &decision.record.claim)?;
@@ -120,6 +121,7 @@ impl Active<'_> {
     fn finish(&mut self, decision: &Decision) -> Result<(), BusError> {
         let (disk, room) = (&self.core.disk, &self.room);
         let record = &decision.record;
+        room.beat_if_due(disk)?;
         publish::publish(disk, room, &|staged| room.file(staged), &mut self.folders, record)?;
         let claimed = room.file(record.claim.to_string());
         publish::finish(disk, room, &claimed, &mut self.folders, &record.finish)

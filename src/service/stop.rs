@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::active::Active;
+use super::active::{Active, End};
 use super::clock::Now;
 use super::gather::Candidate;
 use super::notice::Notice;
+use super::trouble::Trouble;
 use super::waiting::Due;
 use crate::bus::BusError;
 
@@ -28,7 +29,7 @@ impl Active<'_> {
     /// Everything claimed and not begun is due at once for whoever is active next, in its order.
     fn defer_unstarted(&mut self, now: Now) {
         for job in self.lanes.take_waiting() {
-            let decision = self.wait(job.claimed, Due::Date(now.wall_ms), "the service is stopping", now);
+            let decision = self.wait(job.claimed, Due::Date(0), "the service is stopping", now);
             self.unsettled.push(decision);
         }
     }
@@ -36,19 +37,50 @@ impl Active<'_> {
     /// Leaves the room: commits, publishes, takes a checkpoint, and removes the room. After an error it can be called again. What cannot be finished in time stays in the room, where the next service finds it.
     pub(super) fn leave(&mut self) -> Result<(), BusError> {
         let now = Now::get();
-        self.stop_packing()?;
+        if self.left {
+            return Ok(self.room.remove(&self.core.disk)?);
+        }
+        let packed = self.stop_packing()?;
         if self.relist {
             self.list_own_room()?;
         }
         self.park_ready(now)?;
         self.settle(now)?;
         self.checkpoint(now)?;
-        let done =
-            self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty() && self.busy.is_empty();
+        let done = packed
+            && self.unsettled.is_empty()
+            && self.unfinished.is_empty()
+            && self.ready.is_empty()
+            && self.busy.is_empty();
         if done && !self.pinned {
+            self.left = true;
             self.room.remove(&self.core.disk)?;
         }
         Ok(())
+    }
+
+    /// Leaves the room, again and again while the disk refuses, but not past the time in which a service ends.
+    pub(super) fn leave_for_good(mut self) -> Result<End, BusError> {
+        let core = self.core;
+        let give_up = self.stop_at.unwrap_or_else(Instant::now) + IN_ALL;
+        let mut trouble = Trouble::default();
+        loop {
+            match self.leave() {
+                Ok(()) => return Ok(End::Stopped),
+                Err(BusError::RoomGone) => return Ok(End::Replaced),
+                Err(error) if error.is_transient() => {
+                    if trouble.begin(Instant::now()) {
+                        core.say(&Notice::Trouble { what: error.to_string() });
+                    }
+                    // What could not be finished stays in the room, where the next service finds it.
+                    if Instant::now() >= give_up {
+                        return Ok(End::Stopped);
+                    }
+                    std::thread::sleep(trouble.left(Instant::now()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Claims that lie ready in the room (adopted, or deliveries of a split) wait in `deferred/` too.
@@ -62,7 +94,7 @@ impl Active<'_> {
             }
             match self.read_in_room(ready)? {
                 Some(Candidate::InRoom(claimed)) => {
-                    let decision = self.wait(*claimed, Due::Date(now.wall_ms), "the service is stopping", now);
+                    let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
                     self.unsettled.push(decision);
                 }
                 Some(Candidate::UnfitInRoom { claim, refusal }) => {
@@ -83,7 +115,7 @@ impl Active<'_> {
             return;
         }
         for job in self.lanes.cancel_running() {
-            let decision = self.wait(job.claimed, Due::Date(now.wall_ms), "the service was stopped while it ran", now);
+            let decision = self.wait(job.claimed, Due::Date(0), "the service was stopped while it ran", now);
             self.unsettled.push(decision);
         }
     }

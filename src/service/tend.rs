@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::active::Active;
 use super::clock::Now;
@@ -41,11 +42,19 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// Ends packing, if a day is being packed, and waits for it.
-    pub(super) fn stop_packing(&mut self) -> Result<(), BusError> {
-        let Some(packing) = self.packing.take() else { return Ok(()) };
+    /// Ends packing, if a day is being packed. `false`: it is in the middle of something long; what it has in the room the next
+    /// service removes.
+    pub(super) fn stop_packing(&mut self) -> Result<bool, BusError> {
+        let Some(packing) = self.packing.take() else { return Ok(true) };
         packing.stop.store(true, Ordering::Relaxed);
-        self.packed(packing)
+        let give_up = Instant::now() + Duration::from_secs(1);
+        while !packing.thread.is_finished() {
+            if Instant::now() >= give_up {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.packed(packing).map(|()| true)
     }
 
     fn packed(&self, packing: Packing) -> Result<(), BusError> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::clock::Now;
 use crate::bus::layout::{self, Ticket, WaitingName};
 use crate::bus::record::EarlierAttempt;
+use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, history};
 use crate::message::{AgentId, Given, Message};
 use crate::policy::Settings;
@@ -44,7 +45,13 @@ pub struct Waiting {
 impl Waiting {
     /// Lists `deferred/`. What waits for a retry (a second attempt or a later one) is due after what is left of its wait, and never
     /// after more than `longest`. For a first attempt the date counts: its message says `notBefore`.
-    pub fn load(disk: &Disk, now: Now, settings: &Settings, senders: &mut Senders) -> Result<Waiting, BusError> {
+    pub fn load(
+        disk: &Disk,
+        room: &Room,
+        now: Now,
+        settings: &Settings,
+        senders: &mut Senders,
+    ) -> Result<Waiting, BusError> {
         let longest = Duration::from_millis(settings.retry.max_ms);
         let mut waiting = Waiting::default();
         let mut retried = HashSet::new();
@@ -63,8 +70,9 @@ impl Waiting {
             }
             found.push((name.claim.ticket, due, file.to_owned()));
         }
-        let mut earlier = history::earlier_attempts(disk, &retried)?;
+        let mut earlier = history::earlier_attempts(disk, room, &retried)?;
         for (ticket, due, file) in found {
+            room.beat_if_due(disk)?;
             let (sender, bytes) = sender_of(disk, &file, settings.bus.max_message_bytes)?;
             if let Some(sender) = &sender {
                 senders.add(sender, bytes);
@@ -156,5 +164,100 @@ impl Senders {
     /// Messages and bytes of this sender.
     pub fn of(&self, sender: &AgentId) -> (u64, u64) {
         self.waiting.get(sender).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+
+    /// An instant at which the wall clock says `wall_ms`, so many milliseconds after `start`.
+    fn at(start: Instant, after_ms: u64, wall_ms: u64) -> Now {
+        Now { wall_ms, mono: start + Duration::from_millis(after_ms) }
+    }
+
+    fn waiter(file: &str) -> Waiter {
+        Waiter { file: file.to_owned(), sender: None, bytes: 0, earlier: Vec::new() }
+    }
+
+    fn popped(waiting: &mut Waiting, now: Now) -> Option<String> {
+        waiting.pop_due(now).map(|waiter| waiter.file)
+    }
+
+    #[test]
+    fn a_retry_waits_by_the_monotonic_clock_whatever_the_wall_clock_does() {
+        let start = Instant::now();
+        for jump in [10 * HOUR, 0] {
+            let mut waiting = Waiting::default();
+            waiting.add(Ticket::new(), Due::At(start + Duration::from_millis(200)), waiter("retry"));
+            assert_eq!(popped(&mut waiting, at(start, 199, jump)), None);
+            assert_eq!(waiting.next(at(start, 150, jump)), Some(Duration::from_millis(50)));
+            assert_eq!(popped(&mut waiting, at(start, 200, jump)).as_deref(), Some("retry"));
+        }
+    }
+
+    #[test]
+    fn a_date_is_a_date_however_long_the_service_runs() {
+        let start = Instant::now();
+        let mut waiting = Waiting::default();
+        waiting.add(Ticket::new(), Due::Date(10 * HOUR), waiter("date"));
+        assert_eq!(popped(&mut waiting, at(start, 20 * HOUR, 10 * HOUR - 1)), None);
+        // The clock is set forward, and it is due; set back, and it is not.
+        assert_eq!(waiting.next(at(start, 0, 10 * HOUR)), Some(Duration::ZERO));
+        assert_eq!(waiting.next(at(start, 0, 9 * HOUR)), Some(Duration::from_millis(HOUR)));
+        assert_eq!(popped(&mut waiting, at(start, 0, 10 * HOUR)).as_deref(), Some("date"));
+    }
+
+    #[test]
+    fn the_longest_due_comes_first_and_the_older_ticket_of_two() {
+        let start = Instant::now();
+        let (first, second) = (Ticket::new(), Ticket::new());
+        let mut waiting = Waiting::default();
+        waiting.add(second, Due::Date(HOUR), waiter("second"));
+        waiting.add(first, Due::Date(HOUR), waiter("first"));
+        waiting.add(Ticket::new(), Due::Date(HOUR - 1), waiter("earlier"));
+        let now = at(start, 0, HOUR);
+        let order: Vec<String> = std::iter::from_fn(|| popped(&mut waiting, now)).collect();
+        assert_eq!(order, ["earlier", "first", "second"]);
+    }
+
+    #[test]
+    fn what_lies_in_deferred_waits_for_what_is_left_and_never_longer_than_a_retry_may() {
+        let bus = tempfile::tempdir().expect("a temporary folder");
+        for folder in [layout::DEFERRED, layout::HELD, layout::ARCHIVE] {
+            std::fs::create_dir(bus.path().join(folder)).expect("a folder of the bus");
+        }
+        let now = Now { wall_ms: 100 * HOUR, mono: Instant::now() };
+        let message = r#"{"id":"a","sender":"alice","recipient":"bob","action":"x"}"#;
+        for (due, attempt) in [(now.wall_ms + 50, 2), (now.wall_ms + 90 * HOUR, 2), (now.wall_ms + HOUR, 1), (1, 3)] {
+            let name = format!("{due}.{attempt}.{}~x.json", Ticket::new());
+            std::fs::write(bus.path().join(layout::DEFERRED).join(name), message).expect("a message");
+        }
+        std::fs::write(bus.path().join(layout::DEFERRED).join("a stranger"), "").expect("a file");
+        let disk = Disk::open(bus.path()).expect("the folder is there");
+        let mut settings = Settings::default();
+        settings.retry.max_ms = 1_000;
+        let mut senders = Senders::default();
+        let mut waiting = Waiting::load(&disk, now, &settings, &mut senders).expect("the folder can be read");
+        let alice = AgentId::parse("alice").expect("a name");
+        assert_eq!((waiting.len(), senders.of(&alice)), (4, (4, 4 * message.len() as u64)));
+        let due = |waiting: &mut Waiting, after_ms: u64| {
+            let now = Now { wall_ms: now.wall_ms, mono: now.mono + Duration::from_millis(after_ms) };
+            std::iter::from_fn(|| waiting.pop_due(now)).count()
+        };
+        // A wall clock that was set back for days made one of them due far too late.
+        assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 0, 1]);
+        assert_eq!(waiting.next(now), Some(Duration::from_millis(HOUR)));
+    }
+
+    #[test]
+    fn what_is_announced_waits_already() {
+        let mut waiting = Waiting::default();
+        waiting.announce();
+        assert_eq!(waiting.len(), 1);
+        waiting.arrived(Ticket::new(), Due::Date(1), waiter("x"));
+        assert_eq!(waiting.len(), 1);
     }
 }

@@ -159,7 +159,16 @@ fn there_may_be_so_many_agents() {
     bus.write_in_order((1..=3).map(|n| (format!("{n}.json"), echo("m-1", &format!("agent-{n}"), "1")))).once();
     assert_eq!(bus.dead(), [("rate-limited".into(), "3.json".into())]);
     // Nor does it get an inbox by being told so.
-    assert_snapshot!(bus.tree(), @"");
+    assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T1~m-1.json
+    archive/DAY/HH/T2~m-1.json
+    dead-letter/T3~3.json
+    dead-letter/T3~3.why.json
+    inbox/agent-1/
+    inbox/agent-1/m-1.reply.json
+    inbox/agent-2/
+    inbox/agent-2/m-1.reply.json
+    ");
     let register = message("m-2", "agent-1", "postroom", "mcp.core.register", r#"{"name":"A","version":"1"}"#);
     bus.drop("4.json", register).once();
     assert!(bus.exists("agents/agent-1.json"));

@@ -3,14 +3,17 @@
 #![cfg(target_os = "linux")]
 
 mod bounds;
+mod control;
 mod delivery;
 mod dropping;
 mod guests;
+mod hostile;
 mod messages;
 #[allow(dead_code)]
 #[path = "../extension/mock.rs"]
 mod mock;
 mod order;
+mod records;
 mod retries;
 mod session;
 mod splits;

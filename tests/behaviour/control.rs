@@ -1,0 +1,224 @@
+//! Section 6: what `postroom` itself answers, and the older envelope.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::guests::{echoing, refusing};
+use crate::mock::{described, replying};
+use crate::session::{Session, message, string};
+
+/// Sends one message to `postroom` and gives its reply's payload, or its error.
+fn ask(bus: &Session, sender: &str, action: &str, payload: &str) -> Value {
+    let id = format!("{action}-{}", bus.archived().len() + bus.dead().len());
+    bus.drop("ask.json", message(&id, sender, "postroom", action, payload)).once();
+    let reply = bus.json(format!("inbox/{sender}/{id}.reply.json"));
+    bus.remove(&format!("inbox/{sender}/{id}.reply.json"));
+    match reply.get("error") {
+        Some(error) => json!({"error": error}),
+        None => reply["payload"].clone(),
+    }
+}
+
+fn code(reply: &Value) -> String {
+    string(&reply["error"], "code")
+}
+
+#[test]
+fn register_answers_with_the_registration_as_stored() {
+    let bus = Session::new();
+    let card = r#"{"name":"Window 1","version":"1.0","capabilities":["editor"],"actions":["editor.open"],"description":"an editor","ttlMs":60000,"unknown":1}"#;
+    let mut reply = ask(&bus, "vscode.window-1", "mcp.core.register", card);
+    assert_eq!(reply, bus.json("agents/vscode.window-1.json"));
+    assert!(reply["registeredAt"].take().is_u64() && reply["lastSeen"].take().is_u64());
+    assert_eq!(
+        reply,
+        json!({
+            "agent": "vscode.window-1", "name": "Window 1", "version": "1.0", "capabilities": ["editor"],
+            "actions": ["editor.open"], "description": "an editor", "ttlMs": 60000, "registeredAt": null, "lastSeen": null
+        })
+    );
+    // Again: replaced, but for the moment of the first.
+    let first = bus.json("agents/vscode.window-1.json")["registeredAt"].clone();
+    let reply = ask(&bus, "vscode.window-1", "mcp.core.register", r#"{"name":"W","version":"2","capabilities":[]}"#);
+    assert_eq!((&reply["name"], &reply["registeredAt"], &reply["ttlMs"]), (&json!("W"), &first, &json!(300_000)));
+    assert_eq!(bus.ls("agents"), ["vscode.window-1.json"]);
+}
+
+#[test]
+fn heartbeat_and_unregister() {
+    let bus = Session::new();
+    assert_eq!(code(&ask(&bus, "alice", "mcp.core.heartbeat", "null")), "handler-failed");
+    let registered = ask(&bus, "alice", "mcp.core.register", r#"{"name":"A","version":"1","capabilities":[]}"#);
+    let beaten = ask(&bus, "alice", "mcp.core.heartbeat", "null");
+    assert!(beaten["lastSeen"].as_u64() >= registered["lastSeen"].as_u64());
+    assert_eq!(beaten, bus.json("agents/alice.json"));
+    assert_eq!(ask(&bus, "alice", "mcp.core.unregister", "null"), Value::Null);
+    assert_eq!(bus.ls("agents"), [""; 0]);
+    assert!(bus.exists("inbox/alice"), "it keeps its inbox");
+    assert_eq!(ask(&bus, "alice", "mcp.core.unregister", "null"), Value::Null);
+}
+
+#[test]
+fn who_is_away_says_so_keeps_his_inbox_and_any_message_brings_him_back() {
+    let bus = Session::new();
+    ask(&bus, "bob", "mcp.core.register", r#"{"name":"B","version":"1","capabilities":[],"ttlMs":1}"#);
+    let found = |bus: &Session| ask(bus, "alice", "mcp.core.discover", "{}")["agents"][0].clone();
+    bus.until("away", |bus| found(bus)["away"] == true);
+    bus.drop("1.json", message("m-1", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
+    let before = found(&bus)["lastSeen"].as_u64();
+    bus.drop("2.json", message("m-2", "bob", "alice", "note", "1")).once();
+    assert!(found(&bus)["lastSeen"].as_u64() > before);
+}
+
+/// Alice, who edits; bob, who adds; two extensions.
+fn crowd() -> Session {
+    let bus = Session::new();
+    bus.install("adds", &[replying("3"), described("1.4.0", "math.add", "math")]).install("silent", &[replying("4")]);
+    let editor = r#"{"name":"A","version":"1","capabilities":["editor"],"actions":["editor.open","math.add"]}"#;
+    ask(&bus, "alice", "mcp.core.register", editor);
+    ask(
+        &bus,
+        "bob",
+        "mcp.core.register",
+        r#"{"name":"B","version":"1","capabilities":["math"],"actions":["mathematics.add"]}"#,
+    );
+    bus
+}
+
+#[test]
+fn discover_finds_who_matches() {
+    let bus = crowd();
+    let found = |payload: &str| {
+        let reply = ask(&bus, "carol", "mcp.core.discover", payload);
+        let names = |list: &str, name: &str| {
+            let all = reply[list].as_array().unwrap().iter().map(|one| string(one, name));
+            all.collect::<Vec<_>>().join(" ")
+        };
+        format!("{} | {}", names("agents", "agent"), names("extensions", "name"))
+    };
+    assert_eq!(found("{}"), "alice bob | adds silent");
+    assert_eq!(found("null"), "alice bob | adds silent");
+    assert_eq!(found(r#"{"capability":"math"}"#), "bob | adds");
+    assert_eq!(found(r#"{"namespace":"math"}"#), "alice | adds");
+    assert_eq!(found(r#"{"namespace":"math","capability":"editor"}"#), "alice | ");
+    assert_eq!(found(r#"{"capability":"mat"}"#), " | ");
+    let all = ask(&bus, "carol", "mcp.core.discover", "{}");
+    assert!(all["agents"][0]["lastSeen"].is_u64() && all["agents"][0]["away"] == false);
+    let adds = &all["extensions"][0];
+    assert_eq!(
+        (&adds["version"], &adds["actions"], adds["sha256"].as_str().unwrap().len()),
+        (&json!("1.4.0"), &json!(["math.add"]), 64)
+    );
+}
+
+#[test]
+fn capabilities_of_one() {
+    let bus = crowd();
+    let of = |agent: &str| ask(&bus, "carol", "mcp.core.getCapabilities", &format!(r#"{{"agent":"{agent}"}}"#));
+    assert_eq!(
+        of("alice"),
+        json!({"agent": "alice", "capabilities": ["editor"], "actions": ["editor.open", "math.add"]})
+    );
+    assert_eq!(of("adds"), json!({"agent": "adds", "capabilities": ["math"], "actions": ["math.add"]}));
+    assert_eq!(of("postroom")["actions"].as_array().unwrap().len(), 7);
+    let unknown = of("alic");
+    assert_eq!(code(&unknown), "unknown-recipient");
+    assert!(string(&unknown["error"], "message").contains("did you mean \"alice\"?"));
+}
+
+#[test]
+fn echo_and_ping() {
+    let bus = Session::new();
+    assert_eq!(ask(&bus, "alice", "mcp.core.echo", r#"{"a":[1]}"#), json!({"a": [1]}));
+    let ping = ask(&bus, "alice", "mcp.core.ping", "null");
+    assert!(ping["now"].is_u64() && ping["uptimeMs"].is_u64());
+    assert_eq!(ping["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn wrong_payloads_are_refused_at_once_and_change_nothing() {
+    let bus = Session::new();
+    let long = format!(r#"{{"name":"{}","version":"1","capabilities":[]}}"#, "x".repeat(1025));
+    for (action, payload) in [
+        ("mcp.core.register", "null"),
+        ("mcp.core.register", "[]"),
+        ("mcp.core.register", r#"{"version":"1","capabilities":[]}"#),
+        ("mcp.core.register", r#"{"name":1,"version":"1","capabilities":[]}"#),
+        ("mcp.core.register", r#"{"name":"a","version":"1","capabilities":[1]}"#),
+        ("mcp.core.register", r#"{"name":"a","version":"1","capabilities":[],"ttlMs":-1}"#),
+        ("mcp.core.register", &long),
+        ("mcp.core.getCapabilities", "null"),
+        ("mcp.core.getCapabilities", r#"{"agent":7}"#),
+        ("mcp.core.discover", "7"),
+        ("mcp.core.discover", r#"{"capability":7}"#),
+        ("mcp.core.pong", "null"),
+        ("anything", "null"),
+    ] {
+        assert_eq!(code(&ask(&bus, "alice", action, payload)), "invalid-message", "{action} {payload}");
+    }
+    let unknown = ask(&bus, "alice", "mcp.core.pin", "null");
+    assert!(string(&unknown["error"], "message").contains("did you mean \"mcp.core.ping\"?"));
+    assert_eq!((bus.dead().len(), bus.ls("agents").len()), (14, 0));
+}
+
+#[test]
+fn so_many_agents_may_register() {
+    let bus = Session::with("[limits]\nagents = 1");
+    let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
+    bus.know(&["bob"]);
+    std::fs::remove_dir(bus.path("inbox/bob")).unwrap();
+    assert_eq!(ask(&bus, "alice", "mcp.core.register", card)["agent"], "alice");
+    assert_eq!(ask(&bus, "alice", "mcp.core.register", card)["agent"], "alice");
+    bus.know(&["bob"]);
+    assert_eq!(code(&ask(&bus, "bob", "mcp.core.register", card)), "rate-limited");
+    assert_eq!(bus.ls("agents"), ["alice.json"]);
+}
+
+fn execute(namespace: &str, command: &str, parameters: &str) -> String {
+    format!(r#"{{"namespace":"{namespace}","command":"{command}","parameters":{parameters},"requestId":"req-1"}}"#)
+}
+
+#[test]
+fn the_older_envelope_is_read_by_the_service_and_by_extensions() {
+    let bus = Session::new();
+    bus.install("ext", &[echoing()]).install("strict", &[refusing("no", "[1.0]")]);
+    bus.drop("1.json", message("m-1", "alice", "postroom", "mcp.execute", &execute("mcp.core", "echo", "[1.0]")));
+    bus.drop("2.json", message("m-2", "alice", "ext", "mcp.execute", &execute("any", "thing", r#"{"a" :2}"#)));
+    bus.drop("3.json", message("m-3", "alice", "strict", "mcp.execute", &execute("any", "thing", "1")));
+    bus.drop("4.json", message("m-4", "alice", "postroom", "mcp.execute", &execute("no", "such", "1")));
+    bus.drop("5.json", message("m-5", "alice", "ext", "mcp.execute", r#"{"namespace":"x"}"#)).once();
+    let reply = |id: &str| bus.json(format!("inbox/alice/{id}.reply.json"));
+    for id in ["m-1", "m-2", "m-3", "m-4"] {
+        assert_eq!(reply(id)["action"], "mcp.response", "{id}");
+    }
+    assert_eq!(reply("m-1")["payload"], json!({"requestId": "req-1", "success": true, "result": [1.0]}));
+    assert!(bus.text("inbox/alice/m-2.reply.json").contains(r#""result":{"a" :2}"#));
+    let failed = &reply("m-3")["payload"];
+    assert_eq!(
+        (&failed["success"], &failed["error"]["code"], &failed["error"]["message"]),
+        (&json!(false), &json!("handler-failed"), &json!("no"))
+    );
+    assert_eq!(reply("m-4")["payload"]["error"]["code"], "invalid-message");
+    assert_eq!(reply("m-5")["error"]["code"], "invalid-message");
+}
+
+#[test]
+fn the_older_envelope_goes_to_an_agent_as_it_is_and_so_does_its_answer() {
+    let bus = Session::new();
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bob", "mcp.execute", &execute("x", "y", "1.0"))).once();
+    assert!(bus.text("inbox/bob/m-1.json").contains(&format!("\"payload\":{}", execute("x", "y", "1.0"))));
+    let payload = r#"{"requestId":"req-1","success":true,"result":2}"#;
+    let answer = format!(
+        r#"{{"id":"a-1","sender":"bob","recipient":"alice","action":"mcp.response","inReplyTo":"m-1","payload":{payload}}}"#
+    );
+    bus.drop("2.json", answer).once();
+    assert_snapshot!(bus.tree(), @"
+    archive/DAY/HH/T1~m-1.json
+    archive/DAY/HH/T2~a-1.json
+    inbox/alice/
+    inbox/alice/m-1.reply.json
+    inbox/bob/
+    inbox/bob/m-1.json
+    ");
+}
