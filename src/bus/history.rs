@@ -12,7 +12,7 @@ use super::disk::{Disk, DiskError};
 use super::error::BusError;
 use super::layout::{self, Ticket};
 use super::record::EarlierAttempt;
-use super::room::Room;
+use super::room::Alive;
 use super::{journal, time};
 
 /// How a line of this step begins, after its version.
@@ -34,7 +34,7 @@ struct Line {
 /// day is left out (a retry does not wait that long).
 pub fn earlier_attempts(
     disk: &Disk,
-    room: &Room,
+    alive: Alive<'_>,
     tickets: &HashSet<Ticket>,
 ) -> Result<HashMap<Ticket, Vec<EarlierAttempt>>, BusError> {
     let mut found: HashMap<Ticket, Vec<EarlierAttempt>> = HashMap::new();
@@ -46,7 +46,7 @@ pub fn earlier_attempts(
         let Some(fd) = disk.open_beneath(&path, OFlags::RDONLY)? else { continue };
         for (number, line) in BufReader::new(File::from(fd)).split(b'\n').enumerate() {
             if number % 4096 == 0 {
-                room.beat_if_due(disk)?;
+                alive()?;
             }
             let line = line.map_err(|e| DiskError::new("read", &path, e))?;
             add(&mut found, tickets, &line);

@@ -23,6 +23,9 @@ use super::place::Place;
 /// How often a service that is busy with one thing says that it is alive.
 const BEAT: Duration = Duration::from_millis(250);
 
+/// Called again and again by whatever takes long, so that its service does not count as hung.
+pub type Alive<'a> = &'a dyn Fn() -> Result<(), BusError>;
+
 /// What the owner writes into its room: who it is, and a number that grows while it is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {

@@ -149,7 +149,7 @@ impl<'a> Active<'a> {
         let mut registry = Registry::default();
         registry.refresh(disk)?;
         let mut senders = Senders::default();
-        let waiting = Waiting::load(disk, &room, now, settings, &mut senders)?;
+        let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
         let ready = recovered.adopted.into_iter();

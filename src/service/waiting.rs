@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::clock::Now;
 use crate::bus::layout::{self, Ticket, WaitingName};
 use crate::bus::record::EarlierAttempt;
-use crate::bus::room::Room;
+use crate::bus::room::Alive;
 use crate::bus::{BusError, Disk, history};
 use crate::message::{AgentId, Given, Message};
 use crate::policy::Settings;
@@ -47,7 +47,7 @@ impl Waiting {
     /// after more than `longest`. For a first attempt the date counts: its message says `notBefore`.
     pub fn load(
         disk: &Disk,
-        room: &Room,
+        alive: Alive<'_>,
         now: Now,
         settings: &Settings,
         senders: &mut Senders,
@@ -70,9 +70,9 @@ impl Waiting {
             }
             found.push((name.claim.ticket, due, file.to_owned()));
         }
-        let mut earlier = history::earlier_attempts(disk, room, &retried)?;
+        let mut earlier = history::earlier_attempts(disk, alive, &retried)?;
         for (ticket, due, file) in found {
-            room.beat_if_due(disk)?;
+            alive()?;
             let (sender, bytes) = sender_of(disk, &file, settings.bus.max_message_bytes)?;
             if let Some(sender) = &sender {
                 senders.add(sender, bytes);
@@ -240,7 +240,8 @@ mod tests {
         let mut settings = Settings::default();
         settings.retry.max_ms = 1_000;
         let mut senders = Senders::default();
-        let mut waiting = Waiting::load(&disk, now, &settings, &mut senders).expect("the folder can be read");
+        let mut waiting =
+            Waiting::load(&disk, &|| Ok(()), now, &settings, &mut senders).expect("the folder can be read");
         let alice = AgentId::parse("alice").expect("a name");
         assert_eq!((waiting.len(), senders.of(&alice)), (4, (4, 4 * message.len() as u64)));
         let due = |waiting: &mut Waiting, after_ms: u64| {
