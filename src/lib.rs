@@ -12,6 +12,8 @@
 //! | [`control`] | the commands that the service answers itself |
 //! | [`service`] | the line through all of them, takeover, retries, shutdown |
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
+
 pub mod bus;
 pub mod control;
 pub mod extension;

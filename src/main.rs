@@ -1,5 +1,7 @@
 //! postroom's command line: parse, run, report, exit. Everything else is in `cli/` and in the library.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -34,21 +34,11 @@ const ANSWERED: &str = "at rest every message is archived and its id answered";
 const ONE_ACTIVE: &str = "at rest one service is active and no old room holds anything";
 
 /// No fault at all: the budget that each test adds to.
-const CALM: Budget = Budget {
-    kills: 0,
-    take_overs: 0,
-    failed_syncs: 0,
-    power_cuts: 0,
-    checkpoints: 0,
-    stops: 0,
-    rewrites: 0,
-};
+const CALM: Budget =
+    Budget { kills: 0, take_overs: 0, failed_syncs: 0, power_cuts: 0, checkpoints: 0, stops: 0, rewrites: 0 };
 
 fn services_and_messages(services: usize, messages: usize, budget: Budget) -> Scenario {
-    Scenario {
-        budget,
-        ..Scenario::new(services, messages)
-    }
+    Scenario { budget, ..Scenario::new(services, messages) }
 }
 
 /// Two services, one message.
@@ -63,30 +53,15 @@ fn two_messages(budget: Budget) -> Scenario {
 
 /// Two services, a message, and later its duplicate.
 fn and_its_duplicate(budget: Budget) -> Scenario {
-    Scenario {
-        ids: Ids::Same,
-        arrival: Arrival::SecondLater,
-        ..two_messages(budget)
-    }
+    Scenario { ids: Ids::Same, arrival: Arrival::SecondLater, ..two_messages(budget) }
 }
 
 // With all rules.
 
 #[test]
 fn holds_with_a_kill_a_take_over_and_a_failed_sync() {
-    let budget = Budget {
-        kills: 1,
-        take_overs: 1,
-        failed_syncs: 1,
-        ..CALM
-    };
-    holds(
-        Scenario {
-            line: Line::Pipelined,
-            ..two_messages(budget)
-        },
-        2_300_000,
-    );
+    let budget = Budget { kills: 1, take_overs: 1, failed_syncs: 1, ..CALM };
+    holds(Scenario { line: Line::Pipelined, ..two_messages(budget) }, 2_300_000);
 }
 
 #[test]
@@ -96,85 +71,33 @@ fn holds_with_two_kills() {
 
 #[test]
 fn holds_with_three_services() {
-    holds(
-        services_and_messages(
-            3,
-            1,
-            Budget {
-                kills: 1,
-                take_overs: 1,
-                ..CALM
-            },
-        ),
-        900_000,
-    );
+    holds(services_and_messages(3, 1, Budget { kills: 1, take_overs: 1, ..CALM }), 900_000);
 }
 
 #[test]
 fn holds_with_a_power_cut_a_kill_and_a_checkpoint() {
-    holds(
-        one_message(Budget {
-            power_cuts: 1,
-            kills: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        480_000,
-    );
+    holds(one_message(Budget { power_cuts: 1, kills: 1, checkpoints: 1, ..CALM }), 480_000);
 }
 
 #[test]
 fn holds_with_a_power_cut_a_take_over_and_a_checkpoint() {
-    holds(
-        one_message(Budget {
-            power_cuts: 1,
-            take_overs: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        220_000,
-    );
+    holds(one_message(Budget { power_cuts: 1, take_overs: 1, checkpoints: 1, ..CALM }), 220_000);
 }
 
 #[test]
 fn holds_with_a_power_cut_a_kill_and_a_reader_who_takes_replies() {
-    let budget = Budget {
-        power_cuts: 1,
-        kills: 1,
-        ..CALM
-    };
-    holds(
-        Scenario {
-            reader: Reader::Takes,
-            ..one_message(budget)
-        },
-        700_000,
-    );
+    let budget = Budget { power_cuts: 1, kills: 1, ..CALM };
+    holds(Scenario { reader: Reader::Takes, ..one_message(budget) }, 700_000);
 }
 
 #[test]
 fn holds_for_a_duplicate_with_a_kill_a_take_over_and_a_checkpoint() {
-    holds(
-        and_its_duplicate(Budget {
-            kills: 1,
-            take_overs: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        220_000,
-    );
+    holds(and_its_duplicate(Budget { kills: 1, take_overs: 1, checkpoints: 1, ..CALM }), 220_000);
 }
 
 #[test]
 fn holds_for_a_duplicate_with_a_power_cut_and_a_checkpoint() {
-    holds(
-        and_its_duplicate(Budget {
-            power_cuts: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        35_000,
-    );
+    holds(and_its_duplicate(Budget { power_cuts: 1, checkpoints: 1, ..CALM }), 35_000);
 }
 
 /// A larger search, asked for in words: `POSTROOM_MODEL="services=2 messages=2 kills=1 power_cuts=1"`, with `pipelined`,
@@ -190,50 +113,26 @@ fn holds_for_what_is_asked_for() {
 
 #[test]
 fn two_kills_lose_reply() {
-    needs(
-        &[Rule::AllLogsFirst],
-        one_message(Budget { kills: 2, ..CALM }),
-        30_000,
-        ANSWERED,
-    );
+    needs(&[Rule::AllLogsFirst], one_message(Budget { kills: 2, ..CALM }), 30_000, ANSWERED);
 }
 
 #[test]
 fn failed_sync_then_kill() {
-    let scenario = one_message(Budget {
-        failed_syncs: 1,
-        kills: 1,
-        ..CALM
-    });
+    let scenario = one_message(Budget { failed_syncs: 1, kills: 1, ..CALM });
     needs(&[Rule::NewLogBeforeDeletingStaged], scenario, 3_000, ANSWERED);
 }
 
 #[test]
 fn failed_sync_forgets_earlier() {
-    let budget = Budget {
-        failed_syncs: 1,
-        kills: 1,
-        ..CALM
-    };
-    let scenario = Scenario {
-        line: Line::Pipelined,
-        ..two_messages(budget)
-    };
+    let budget = Budget { failed_syncs: 1, kills: 1, ..CALM };
+    let scenario = Scenario { line: Line::Pipelined, ..two_messages(budget) };
     needs(&[Rule::NewLogKeepsDecided], scenario, 60_000, ONE_CONTENT);
 }
 
 /// The same without a pipeline: the power cut brings the finished message back.
 #[test]
 fn failed_sync_forgets_earlier_and_the_power_goes() {
-    let scenario = services_and_messages(
-        1,
-        2,
-        Budget {
-            failed_syncs: 1,
-            power_cuts: 1,
-            ..CALM
-        },
-    );
+    let scenario = services_and_messages(1, 2, Budget { failed_syncs: 1, power_cuts: 1, ..CALM });
     needs(&[Rule::NewLogKeepsDecided], scenario, 15_000, ANSWERED);
 }
 
@@ -245,52 +144,31 @@ fn zombie_finds_its_number_again() {
 
 #[test]
 fn late_starter_takes_a_low_number() {
-    needs(
-        &[Rule::LookAgain],
-        one_message(Budget { kills: 2, ..CALM }),
-        30_000,
-        ANSWERED,
-    );
+    needs(&[Rule::LookAgain], one_message(Budget { kills: 2, ..CALM }), 30_000, ANSWERED);
 }
 
 /// Two services are active, and each answers one of two messages with the same id.
 #[test]
 fn late_starter_answers_a_duplicate() {
-    needs(
-        &[Rule::LookAgain],
-        and_its_duplicate(Budget { kills: 1, ..CALM }),
-        5_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::LookAgain], and_its_duplicate(Budget { kills: 1, ..CALM }), 5_000, ONE_CONTENT);
 }
 
 #[test]
 fn third_one_takes_the_dead_room_first() {
-    let scenario = and_its_duplicate(Budget {
-        kills: 1,
-        take_overs: 1,
-        ..CALM
-    });
+    let scenario = and_its_duplicate(Budget { kills: 1, take_overs: 1, ..CALM });
     needs(&[Rule::HighestTermFirst], scenario, 120_000, ONE_CONTENT);
 }
 
 #[test]
 fn copied_record_forgets_its_boot() {
-    let scenario = one_message(Budget {
-        power_cuts: 1,
-        kills: 1,
-        ..CALM
-    });
+    let scenario = one_message(Budget { power_cuts: 1, kills: 1, ..CALM });
     needs(&[Rule::CopyKeepsBoot], scenario, 400_000, ANSWERED);
 }
 
 #[test]
 fn same_mount_id_after_remount() {
     let scenario = one_message(Budget { power_cuts: 1, ..CALM });
-    let scenario = Scenario {
-        power_cut: PowerCut::Remount,
-        ..scenario
-    };
+    let scenario = Scenario { power_cut: PowerCut::Remount, ..scenario };
     needs(&[Rule::UniqueMountId], scenario, 5_000, ANSWERED);
 }
 
@@ -298,86 +176,36 @@ fn same_mount_id_after_remount() {
 #[test]
 fn prepared_room_survives_its_rename() {
     let scenario = one_message(Budget { power_cuts: 1, ..CALM });
-    needs(
-        &[Rule::SyncTermBeforeClaim, Rule::TakePreparedRooms],
-        scenario,
-        5_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::SyncTermBeforeClaim, Rule::TakePreparedRooms], scenario, 5_000, ONE_CONTENT);
     for either in [Rule::SyncTermBeforeClaim, Rule::TakePreparedRooms] {
-        holds(
-            Scenario {
-                rules: scenario.rules.without(either),
-                ..scenario
-            },
-            5_000,
-        );
+        holds(Scenario { rules: scenario.rules.without(either), ..scenario }, 5_000);
     }
 }
 
 #[test]
 fn checkpoint_too_early_publish_not_synced() {
-    needs(
-        &[Rule::SyncBeforeReuse],
-        one_message(Budget {
-            power_cuts: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        6_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::SyncBeforeReuse], one_message(Budget { power_cuts: 1, checkpoints: 1, ..CALM }), 6_000, ONE_CONTENT);
 }
 
 #[test]
 fn checkpoint_too_early_message_not_finished() {
-    needs(
-        &[Rule::ReuseAfterFinish],
-        one_message(Budget {
-            power_cuts: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        6_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::ReuseAfterFinish], one_message(Budget { power_cuts: 1, checkpoints: 1, ..CALM }), 6_000, ONE_CONTENT);
 }
 
 #[test]
 fn checkpoint_too_early_id_not_yet_noted() {
-    needs(
-        &[Rule::ReuseAfterIds],
-        and_its_duplicate(Budget {
-            kills: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        8_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::ReuseAfterIds], and_its_duplicate(Budget { kills: 1, checkpoints: 1, ..CALM }), 8_000, ONE_CONTENT);
 }
 
 #[test]
 fn duplicate_after_restart() {
-    needs(
-        &[Rule::IdsBeforeClaim],
-        and_its_duplicate(Budget {
-            kills: 1,
-            checkpoints: 1,
-            ..CALM
-        }),
-        8_000,
-        ONE_CONTENT,
-    );
+    needs(&[Rule::IdsBeforeClaim], and_its_duplicate(Budget { kills: 1, checkpoints: 1, ..CALM }), 8_000, ONE_CONTENT);
 }
 
 #[test]
 fn put_back_overwrites() {
     let scenario = services_and_messages(1, 2, Budget { rewrites: 1, ..CALM });
-    let scenario = Scenario {
-        arrival: Arrival::SecondUnderTheSameName,
-        ..scenario
-    };
+    let scenario = Scenario { arrival: Arrival::SecondUnderTheSameName, ..scenario };
     needs(&[Rule::PutBackWithoutReplacing], scenario, 100, NOT_OVERWRITTEN);
 }
 
@@ -385,38 +213,17 @@ fn put_back_overwrites() {
 /// is free.
 #[test]
 fn line_removed_before_log() {
-    let scenario = Scenario {
-        reader: Reader::Takes,
-        ..one_message(Budget {
-            stops: 1,
-            kills: 1,
-            ..CALM
-        })
-    };
-    needs(
-        &[Rule::LogRemovedBeforeLine, Rule::BootInRecord],
-        scenario,
-        5_000,
-        PUBLISHED_ONCE,
-    );
+    let scenario = Scenario { reader: Reader::Takes, ..one_message(Budget { stops: 1, kills: 1, ..CALM }) };
+    needs(&[Rule::LogRemovedBeforeLine, Rule::BootInRecord], scenario, 5_000, PUBLISHED_ONCE);
     for either in [Rule::LogRemovedBeforeLine, Rule::BootInRecord] {
-        holds(
-            Scenario {
-                rules: scenario.rules.without(either),
-                ..scenario
-            },
-            5_000,
-        );
+        holds(Scenario { rules: scenario.rules.without(either), ..scenario }, 5_000);
     }
 }
 
 #[test]
 fn name_chosen_at_publish() {
     let scenario = services_and_messages(1, 2, Budget { power_cuts: 1, ..CALM });
-    let scenario = Scenario {
-        inbox_names: InboxNames::Same,
-        ..scenario
-    };
+    let scenario = Scenario { inbox_names: InboxNames::Same, ..scenario };
     needs(&[Rule::NameInRecord], scenario, 1_000, NOT_OVERWRITTEN);
 }
 
@@ -429,11 +236,7 @@ fn claim_into_a_moved_room() {
 
 #[test]
 fn old_lock_comes_free() {
-    let scenario = and_its_duplicate(Budget {
-        kills: 1,
-        take_overs: 1,
-        ..CALM
-    });
+    let scenario = and_its_duplicate(Budget { kills: 1, take_overs: 1, ..CALM });
     needs(&[Rule::HighestTermIsActive], scenario, 120_000, ONE_CONTENT);
 }
 
@@ -442,22 +245,14 @@ fn old_lock_comes_free() {
 /// A kept its log open and appends while B deletes it; B handles the message again; the power cut undoes the deletion.
 #[test]
 fn deleted_log_comes_back() {
-    let scenario = one_message(Budget {
-        power_cuts: 1,
-        take_overs: 1,
-        ..CALM
-    });
+    let scenario = one_message(Budget { power_cuts: 1, take_overs: 1, ..CALM });
     needs(&[Rule::SyncAfterDeletingLogs], scenario, 180_000, ONE_CONTENT);
 }
 
 /// The message of a failed batch is answered again from the new log; the power cut brings the old log back.
 #[test]
 fn replaced_log_comes_back() {
-    let scenario = one_message(Budget {
-        power_cuts: 1,
-        failed_syncs: 1,
-        ..CALM
-    });
+    let scenario = one_message(Budget { power_cuts: 1, failed_syncs: 1, ..CALM });
     needs(&[Rule::SyncAfterNewLog], scenario, 18_000, ONE_CONTENT);
 }
 
@@ -468,31 +263,16 @@ fn published_before_the_sync() {
 
 #[test]
 fn bystander_is_counted() {
-    needs(
-        &[Rule::CountOnlyStarted],
-        one_message(Budget { kills: 1, ..CALM }),
-        1_000,
-        ONLY_STARTED_COUNT,
-    );
+    needs(&[Rule::CountOnlyStarted], one_message(Budget { kills: 1, ..CALM }), 1_000, ONLY_STARTED_COUNT);
 }
 
 #[test]
 fn later_message_overtakes() {
-    needs(
-        &[Rule::RecoveredBeforeNew],
-        two_messages(Budget { kills: 1, ..CALM }),
-        3_000,
-        IN_ORDER,
-    );
+    needs(&[Rule::RecoveredBeforeNew], two_messages(Budget { kills: 1, ..CALM }), 3_000, IN_ORDER);
 }
 
 /// The late starter again, by what it leaves when nothing more happens.
 #[test]
 fn two_active_at_rest() {
-    needs(
-        &[Rule::LookAgain],
-        services_and_messages(3, 1, Budget { take_overs: 1, ..CALM }),
-        8_000,
-        ONE_ACTIVE,
-    );
+    needs(&[Rule::LookAgain], services_and_messages(3, 1, Budget { take_overs: 1, ..CALM }), 8_000, ONE_ACTIVE);
 }

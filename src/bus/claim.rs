@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, OFlags, Stat};
+use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use super::disk::{self, Disk, DiskError, Moved};
@@ -175,12 +175,8 @@ pub fn claim(disk: &Disk, room: &Room, opened: Opened) -> Result<Claimed, BusErr
     if !take(disk, room, &opened.name, &name)? {
         return Ok(Claimed::No);
     }
-    let path = room.file(name.to_string());
-    let unchanged = match rustix::fs::statat(disk.root(), &path, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => FileState::of(&stat).same_content(&opened.state) && stat.st_nlink == 1,
-        Err(Errno::NOENT) => return Err(room.missing(disk, DiskError::new("look at", &path, Errno::NOENT))),
-        Err(e) => return Err(DiskError::new("look at", &path, e).into()),
-    };
+    let stat = stat_in_room(disk, room, &name)?;
+    let unchanged = FileState::of(&stat).same_content(&opened.state) && stat.st_nlink == 1;
     let undisturbed = opened.writers == Writers::Unknown || still_held(&opened.file);
     if !(unchanged && undisturbed) {
         put_back(disk, room, &name, &opened.name)?;
@@ -190,14 +186,28 @@ pub fn claim(disk: &Disk, room: &Room, opened: Opened) -> Result<Claimed, BusErr
     Ok(Claimed::Yes(Claim { name, dropped_as, state: opened.state }))
 }
 
-/// Claims a thing of the drop as it is, unread: it will be moved aside.
+/// Claims a thing of the drop as it is, unread: it will be moved aside. If it is another one by now, or was changed, back it
+/// goes: it may be a good message.
 pub fn claim_unread(disk: &Disk, room: &Room, dropped: &OsStr, state: FileState) -> Result<Claimed, BusError> {
     let name = ClaimName::first(Ticket::new(), dropped);
     if !take(disk, room, dropped, &name)? {
         return Ok(Claimed::No);
     }
+    let stat = stat_in_room(disk, room, &name)?;
+    let found = FileState::of(&stat);
+    // The times of a FIFO or device change whenever somebody uses it.
+    let unchanged = if disk::is_regular(&stat) { found.same_content(&state) } else { found.inode == state.inode };
+    if !unchanged {
+        put_back(disk, room, &name, dropped)?;
+        return Ok(Claimed::No);
+    }
     let dropped_as = dropped.to_string_lossy().into_owned();
     Ok(Claimed::Yes(Claim { name, dropped_as, state }))
+}
+
+fn stat_in_room(disk: &Disk, room: &Room, name: &ClaimName) -> Result<Stat, BusError> {
+    let path = room.file(name.to_string());
+    disk.stat(&path)?.ok_or_else(|| room.missing(disk, DiskError::new("look at", &path, Errno::NOENT)))
 }
 
 fn take(disk: &Disk, room: &Room, dropped: &OsStr, name: &ClaimName) -> Result<bool, BusError> {

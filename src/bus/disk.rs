@@ -13,8 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self as sys, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
-use rustix::io::Errno;
+use rustix::fs::{self as sys, Access, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
 
 /// What was being done, to which path, and what the system said.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Disk {
         let opened = {
             use rustix::fs::ResolveFlags;
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match sys::openat2(&self.root, path, flags, Mode::empty(), beneath) {
+            match retry_on_intr(|| sys::openat2(&self.root, path, flags, Mode::empty(), beneath)) {
                 // A kernel without openat2, or a sandbox that forbids it: the last component is still not followed.
                 Err(Errno::NOSYS | Errno::PERM) => sys::openat(&self.root, path, flags, Mode::empty()),
                 other => other,
@@ -153,6 +153,16 @@ impl Disk {
         match sys::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(self.error("look at", path, e)),
+        }
+    }
+
+    /// May this process list a folder and make files in it? A folder that is gone by now may be made again.
+    pub fn may_fill(&self, path: &Path) -> Result<bool, DiskError> {
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        match sys::accessat(&self.root, path, access, AtFlags::EACCESS) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(false),
             Err(e) => Err(self.error("look at", path, e)),
         }
     }

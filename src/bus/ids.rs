@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -35,8 +35,9 @@ pub struct Seen {
 pub struct Ids {
     term: u64,
     keep_days: u32,
-    /// Days that have a file, oldest first, and the open file of each.
-    days: Vec<(String, File)>,
+    /// Days that have a file, oldest first, and the open file of each. Of a day that was forgotten the place stays, without a
+    /// name and a file.
+    days: Vec<(String, Option<File>)>,
     /// Hash of a key to (index into `days`, offset of its line).
     index: HashMap<u64, (u32, u64)>,
     waiting: Vec<u8>,
@@ -140,10 +141,10 @@ impl Ids {
 
     fn load_day(&mut self, disk: &Disk, day: &str) -> Result<(), BusError> {
         let path = path_of(day);
-        let file = disk.open_append(&path)?;
-        self.days.push((day.to_owned(), file));
-        let number = (self.days.len() - 1) as u32;
-        let file = self.days[number as usize].1.try_clone().map_err(|e| DiskError::new("open", &path, e))?;
+        let opened = disk.open_append(&path)?;
+        let file = opened.try_clone().map_err(|e| DiskError::new("open", &path, e))?;
+        let number = self.days.len() as u32;
+        self.days.push((day.to_owned(), Some(opened)));
         let mut reader = std::io::BufReader::with_capacity(1 << 20, file);
         let mut line = Vec::new();
         let mut offset = 0;
@@ -189,7 +190,7 @@ impl Ids {
     }
 
     fn read_line(&self, (day, offset): (u32, u64)) -> Option<String> {
-        let (_, file) = self.days.get(day as usize)?;
+        let file = self.days.get(day as usize)?.1.as_ref()?;
         let mut text = Vec::new();
         let mut chunk = [0; 1024];
         loop {
@@ -270,30 +271,30 @@ impl Ids {
             return Ok(());
         }
         let today = time::day(now_ms);
+        let path = path_of(&today);
         let number = match self.days.iter().position(|(day, _)| *day == today) {
             Some(number) => number,
             None => {
-                let file = disk.open_append(&path_of(&today))?;
-                self.days.push((today.clone(), file));
+                self.days.push((today, Some(disk.open_append(&path)?)));
                 self.torn = true;
                 self.days.len() - 1
             }
         };
-        let path = path_of(&today);
-        let file = &self.days[number].1;
+        let Some(file) = &self.days[number].1 else { return Ok(()) };
         let failed = |e| DiskError::new("append to", &path, e);
-        let mut end = file.metadata().map_err(failed)?.len();
+        let end = file.metadata().map_err(failed)?.len();
         if self.torn && end > 0 {
             let mut last = [0];
             file.read_exact_at(&mut last, end - 1).map_err(failed)?;
             if last != *b"\n" {
                 (&*file).write_all(b"\n").map_err(failed)?;
-                end += 1;
             }
         }
         self.torn = true;
         (&*file).write_all(&self.waiting).map_err(failed)?;
         self.torn = false;
+        // Where this write ended, whatever a service that was replaced has appended meanwhile.
+        let end = (&*file).stream_position().map_err(failed)?.saturating_sub(self.waiting.len() as u64);
         let waiting = std::mem::take(&mut self.waiting);
         for start in std::mem::take(&mut self.pending) {
             let line = waiting[start..].split(|b| *b == b'\n').next().unwrap_or_default();
@@ -331,6 +332,7 @@ impl Ids {
             disk.remove_file(&path_of(day))?;
             if let Some(number) = self.days.iter().position(|(d, _)| d == day) {
                 self.index.retain(|_, (at, _)| *at != number as u32);
+                self.days[number] = (String::new(), None);
             }
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Ticket {
     /// Reads `<uuid>` or `<uuid>.<k>`.
     pub fn parse(text: &str) -> Option<Ticket> {
         let (uuid, part) = match text.split_once('.') {
-            Some((uuid, part)) => (uuid, Some(part.parse().ok()?)),
+            Some((uuid, part)) => (uuid, Some(number(part)?)),
             None => (text, None),
         };
         if uuid.len() != 36 {
@@ -141,7 +141,7 @@ impl ClaimName {
     /// Reads a name in a room; `None` for anything else there.
     pub fn parse(name: &str) -> Option<ClaimName> {
         let (attempt, rest) = name.split_once('.')?;
-        ClaimName::parse_tail(attempt.parse().ok()?, rest)
+        ClaimName::parse_tail(number(attempt)?, rest)
     }
 
     fn parse_tail(attempt: u32, rest: &str) -> Option<ClaimName> {
@@ -290,6 +290,11 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A number of digits alone: a sign would make a staged effect (`+1.`) look like a claim.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// The longest start of `text` that has at most `max` bytes.
 fn cut(text: &str, max: usize) -> &str {
     let mut end = text.len().min(max);
@@ -310,6 +315,7 @@ mod tests {
         assert_eq!(ClaimName::parse(&claim.to_string()), Some(claim.clone()));
         let part = claim.part(3, "agent.x-1");
         assert_eq!(ClaimName::parse(&part.to_string()), Some(part.clone()));
+        assert_eq!(ClaimName::parse(&part.staged(0, "x.json")), None, "a staged effect is no claim");
         let waiting = part.next_attempt().waiting(1_763_683_200_000);
         assert_eq!(
             WaitingName::parse(&waiting),

@@ -106,7 +106,8 @@ pub fn stage(disk: &Disk, room: &Room, record: &Record, message: &[u8]) -> Resul
     Ok(())
 }
 
-/// Makes a claimed file durable whose content the log only refers to.
+/// Makes a claimed file durable whose content the log only refers to. Where it is must be durable too ([`Disk::sync_folder`] of
+/// the room): back in the drop after a power cut, it would not be found.
 pub fn sync_claim(disk: &Disk, room: &Room, claim: &ClaimName) -> Result<(), BusError> {
     let path = room.file(claim.to_string());
     let absent = || DiskError::new("open", &path, rustix::io::Errno::NOENT);
@@ -199,6 +200,17 @@ fn publish_into(
     }
 }
 
+/// Removes a file outside the room, by way of the room, so that a service that was replaced removes nothing.
+pub fn remove(disk: &Disk, room: &Room, path: &Path) -> Result<(), BusError> {
+    let gone = room.file(format!("gone-{}", uuid::Uuid::now_v7()));
+    match disk.rename_new(path, &gone)? {
+        Moved::Done => disk.remove_file(&gone)?,
+        Moved::Taken | Moved::Gone if room.exists(disk)? => false,
+        Moved::Taken | Moved::Gone => return Err(BusError::RoomGone),
+    };
+    Ok(())
+}
+
 /// Ends a registration: its file goes into the room and is removed, then the token that says it is still to be done.
 fn end_registration(disk: &Disk, room: &Room, token: &Path, agent: &str) -> Result<(), BusError> {
     if disk.stat(token)?.is_none() {
@@ -266,9 +278,7 @@ pub fn publish_by_content(
                 return Ok(());
             }
             There::Missing => {}
-            There::CutShort => {
-                disk.remove_file(&path)?;
-            }
+            There::CutShort => remove(disk, room, &path)?,
             There::Other => match target.next_number() {
                 Some(next) => {
                     target = next;

@@ -5,7 +5,7 @@
 //! if its handling had begun), so its place in the order and its count of attempts are kept. All of it can be interrupted and
 //! done again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ use super::error::BusError;
 use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
-use super::log::{self, Log};
+use super::log::{self, Durability, Log, Note};
 use super::publish::{self, Folders};
-use super::record::{Finish, Record, Target};
+use super::record::{Finish, IdNote, IdState, Record, Target};
 use super::room::Room;
 
 /// A claim that recovery found undecided, now in the own room.
@@ -49,7 +49,7 @@ struct Remains {
     files: HashMap<String, PathBuf>,
     /// What is decided, in the order of decision.
     records: Vec<Record>,
-    begun: HashSet<(Ticket, u32)>,
+    begun: HashMap<(Ticket, u32), ClaimName>,
     /// Where the journal stood when each log began.
     begins: Vec<(String, u64)>,
     damaged: Vec<PathBuf>,
@@ -62,6 +62,7 @@ pub fn recover(
     log: &mut Log,
     journal: &mut Journal,
     ids: &mut Ids,
+    durability: Durability,
     now_ms: u64,
 ) -> Result<Recovered, BusError> {
     let mut recovered = Recovered::default();
@@ -76,10 +77,19 @@ pub fn recover(
             let batch: Vec<(&Record, &[u8])> = batch.iter().map(|record| (record, &[][..])).collect();
             log.commit(disk, room, &batch)?;
         }
+        // Which handlings had begun is known from the old logs alone, too.
+        for claim in remains.begun.values() {
+            log.note(room, &Note::Started { claim: claim.to_string() })?;
+        }
         for path in &remains.rooms {
             disk.remove_file(&path.join(layout::ROOM_NEW_LOG))?;
             move_damaged_log(disk, room, path, &remains.damaged, &mut recovered)?;
             disk.remove_file(&path.join(layout::ROOM_LOG))?;
+            // A log that a power cut brings back may hold what its hung owner appended after it was read here
+            // (tests/model: deleted_log_comes_back).
+            if durability == Durability::Full {
+                disk.sync_folder(path)?;
+            }
         }
         carry_out(disk, room, &remains, journal, ids)?;
         journal.flush(disk)?;
@@ -97,7 +107,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         rooms: Vec::new(),
         files: HashMap::new(),
         records: Vec::new(),
-        begun: HashSet::new(),
+        begun: HashMap::new(),
         begins: Vec::new(),
         damaged: Vec::new(),
     };
@@ -110,7 +120,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         if contents.damaged {
             remains.damaged.push(path.clone());
         }
-        remains.begun.extend(contents.begun.iter().map(|claim| (claim.ticket, claim.attempt)));
+        remains.begun.extend(contents.begun.into_iter().map(|claim| ((claim.ticket, claim.attempt), claim)));
         remains.begins.extend(contents.begin);
         for record in contents.records {
             let key = (record.claim.ticket, record.claim.attempt);
@@ -190,6 +200,9 @@ fn carry_out(
     }
     let told = told_since(disk, &remains.begins)?;
     let mut folders = Folders::default();
+    let known = remains.known_tickets();
+    // What is said last of an id counts: a message may have been put off, given up and tried again in one log.
+    let mut noted: BTreeMap<(&str, &str), (Ticket, &IdNote)> = BTreeMap::new();
     for (index, record) in remains.records.iter().enumerate() {
         let claimed = remains.path_of(room, &record.claim.to_string());
         if remains.is_resumed(record) {
@@ -198,14 +211,11 @@ fn carry_out(
         if record.place.same_mount(&room.place) {
             publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
         } else {
-            publish_after_power_cut(disk, room, remains, index, &claimed)?;
+            publish_after_power_cut(disk, room, remains, &known, index, &claimed)?;
         }
         publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
         if let Some(note) = &record.id {
-            let ticket = record.claim.ticket;
-            if ids.seen(&note.sender, &note.id).is_none_or(|seen| seen.ticket.uuid != ticket.uuid) {
-                ids.note(ticket, note);
-            }
+            noted.insert((&note.sender, &note.id), (record.claim.ticket, note));
         }
         if let Some(note) = &record.answers
             && ids.answer_of(&note.sender, &note.id, &note.responder).is_none()
@@ -217,6 +227,13 @@ fn carry_out(
             journal.finished(disk, record, &message);
         }
     }
+    for ((sender, id), (ticket, note)) in noted {
+        let is_released = note.state == IdState::Released;
+        let seen = ids.seen(sender, id);
+        if seen.is_none_or(|seen| seen.ticket.uuid != ticket.uuid || seen.released != is_released) {
+            ids.note(ticket, note);
+        }
+    }
     Ok(())
 }
 
@@ -225,17 +242,17 @@ impl Remains {
     /// the message is over.
     fn is_resumed(&self, record: &Record) -> bool {
         matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. })
-            && self.begun.contains(&(record.claim.ticket, record.claim.attempt))
+            && self.begun.contains_key(&(record.claim.ticket, record.claim.attempt))
     }
 
     fn path_of(&self, room: &Room, name: &str) -> PathBuf {
         self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
     }
 
-    /// Is this message, at whatever attempt, decided or in one of the rooms?
-    fn knows(&self, ticket: Ticket) -> bool {
-        self.records.iter().any(|record| record.claim.ticket == ticket)
-            || self.files.keys().filter_map(|name| ClaimName::parse(name)).any(|claim| claim.ticket == ticket)
+    /// The messages that, at whatever attempt, are decided or in one of the rooms.
+    fn known_tickets(&self) -> HashSet<Ticket> {
+        let claims = self.files.keys().filter_map(|name| ClaimName::parse(name)).map(|claim| claim.ticket);
+        self.records.iter().map(|record| record.claim.ticket).chain(claims).collect()
     }
 
     /// Does a later record change the registration of this agent?
@@ -253,6 +270,7 @@ fn publish_after_power_cut(
     disk: &Disk,
     room: &Room,
     remains: &Remains,
+    known: &HashSet<Ticket>,
     index: usize,
     claimed: &Path,
 ) -> Result<(), BusError> {
@@ -269,7 +287,7 @@ fn publish_after_power_cut(
         let staged = remains.path_of(room, &record.staged_name(number));
         match &effect.to {
             // What was split off has gone its own way if anything at all is known of it.
-            Target::Room { name } if ClaimName::parse(name).is_some_and(|claim| remains.knows(claim.ticket)) => {
+            Target::Room { name } if ClaimName::parse(name).is_some_and(|claim| known.contains(&claim.ticket)) => {
                 disk.remove_file(&staged)?;
                 continue;
             }
@@ -280,7 +298,7 @@ fn publish_after_power_cut(
                 continue;
             }
             Target::AgentGone { agent } => {
-                disk.remove_file(&layout::agent_file(agent))?;
+                publish::remove(disk, room, &layout::agent_file(agent))?;
                 disk.remove_file(&staged)?;
                 continue;
             }
@@ -347,7 +365,7 @@ fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered)
         if decided.contains(&(claim.ticket, claim.attempt)) {
             continue;
         }
-        let suspect = remains.begun.contains(&(claim.ticket, claim.attempt));
+        let suspect = remains.begun.contains_key(&(claim.ticket, claim.attempt));
         let own = if suspect { claim.next_attempt() } else { claim };
         match disk.rename_new(path, &room.file(own.to_string()))? {
             Moved::Done => recovered.adopted.push(Adopted { name: own, suspect }),

@@ -165,7 +165,7 @@ impl Room {
     }
 
     /// Removes the room after a clean end, in the order of the protocol: the log first, the line and the lock last.
-    pub fn remove(self, disk: &Disk) -> Result<(), BusError> {
+    pub fn remove(&self, disk: &Disk) -> Result<(), BusError> {
         for name in [layout::ROOM_LOG, layout::ROOM_NEW_LOG, layout::ROOM_LINE, layout::ROOM_LOCK] {
             disk.remove_file(&self.file(name))?;
         }

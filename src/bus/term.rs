@@ -18,6 +18,9 @@ use super::log::{Durability, Log};
 use super::place::Place;
 use super::room::{Line, Prepared, Room};
 
+/// How the file begins that a standby writes to see whether the disk answers.
+const PROBE: &str = ".look-";
+
 /// What a look at the highest room found.
 #[derive(Debug)]
 pub enum Look {
@@ -50,7 +53,7 @@ pub struct Lease {
 
 impl Lease {
     pub fn new(looks: u32) -> Lease {
-        let probe = Path::new(layout::PROCESSING).join(format!(".look-{}", Uuid::now_v7()));
+        let probe = Path::new(layout::PROCESSING).join(format!("{PROBE}{}", Uuid::now_v7()));
         Lease { looks, seen: None, unchanged: 0, changed: false, probe }
     }
 
@@ -181,12 +184,23 @@ pub fn take_others(disk: &Disk, room: &Room) -> Result<(), BusError> {
             take(disk, room, &layout::term_folder(term), &term.to_string())?;
         }
     }
+    remove_probes(disk)?;
     for entry in disk.list(Path::new(layout::PROCESSING))? {
         let Some(uuid) = entry.name.to_str().and_then(|name| name.strip_prefix('.')) else { continue };
         let Ok(uuid) = Uuid::parse_str(uuid) else { continue };
         let outer = layout::prepared_folder(uuid);
         if lock_is_free(disk, &outer.join(uuid.to_string()).join(layout::ROOM_LOCK))? {
             take(disk, room, &outer, &format!("prepared-{uuid}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a standby wrote to see whether the disk answers, and did not live to remove. One that lives does not miss it.
+pub fn remove_probes(disk: &Disk) -> Result<(), BusError> {
+    for entry in disk.list(Path::new(layout::PROCESSING))? {
+        if entry.name.to_str().is_some_and(|name| name.starts_with(PROBE)) {
+            disk.remove_file(&Path::new(layout::PROCESSING).join(&entry.name))?;
         }
     }
     Ok(())

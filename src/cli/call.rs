@@ -82,12 +82,12 @@ impl Call {
             if answers.are_complete(self.replies as usize) {
                 return Ok(true);
             }
-            if is_over(until) {
-                return Ok(false);
-            }
             if is_over(look_for_service) {
                 look_for_service = None;
                 say_if_unattended(view)?;
+            }
+            if is_over(until) {
+                return Ok(false);
             }
             watch.next(sooner(until, look_for_service));
         }

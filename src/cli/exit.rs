@@ -65,7 +65,9 @@ impl Exit {
             Exit::Refused => "the message was refused, or its answer is an error",
             Exit::NotFound => "there is no such message, dead letter, lease, agent or inbox, or the inbox is empty",
             Exit::Problems => "`doctor` found problems, or `demo` or `bench` saw something other than it must",
-            Exit::Elsewhere => "a service on another machine is at work on this bus",
+            Exit::Elsewhere => {
+                "a service on another machine, or in another mount namespace (a container), is at work on this bus"
+            }
             Exit::Settings => "`postroom.toml` cannot be read or is wrong",
             Exit::UnsafeFileSystem => {
                 "the file system cannot keep the promises (network, synced), and nobody insisted with --force-file-system"

@@ -78,6 +78,10 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "settings and documentation are the user's files; a new one follows no link"
+)]
 fn create_new(path: &Path) -> io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)

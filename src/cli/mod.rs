@@ -4,6 +4,7 @@
 //! A command is a struct of its options with a `run`. A new one is one file, one line in [`Command`] and one in [`Cli::run`].
 
 mod agents;
+mod bench;
 mod call;
 mod completions;
 mod dead_letter;
@@ -92,6 +93,7 @@ enum Command {
     Tail(tail::Tail),
     DeadLetter(dead_letter::DeadLetter),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Demo(demo::Demo),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -116,6 +118,7 @@ impl Cli {
             Command::Tail(command) => command.run(global),
             Command::DeadLetter(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
+            Command::Bench(command) => command.run(global),
             Command::Demo(command) => command.run(global),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),

@@ -50,10 +50,12 @@ impl Cell {
 
 /// The rows under their headings, two spaces between columns. No rows: nothing.
 pub fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let headings: Vec<Cell> = headings.iter().map(|heading| cell(*heading).style(DIM)).collect();
+    let Some(first) = rows.first() else { return String::new() };
+    // A heading stands on the side of its column.
+    let side = |column: usize| first.get(column).map_or(Side::Left, |cell| cell.side);
+    let headings = headings.iter().enumerate();
+    let headings: Vec<Cell> =
+        headings.map(|(column, heading)| Cell { side: side(column), ..cell(*heading).style(DIM) }).collect();
     let width = |column: usize| {
         let cells = rows.iter().chain([&headings]).filter_map(|row| row.get(column));
         cells.map(Cell::width).max().unwrap_or(0)

@@ -24,14 +24,14 @@ use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
 use super::decide::Decision;
-use super::drop_queue::DropQueue;
+use super::drop_queue::{BATCH, DropQueue};
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
 use super::registry::Registry;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::Wake;
+use super::wake::{Wake, Watch};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -65,6 +65,8 @@ pub struct Active<'a> {
     pub(super) inboxes: Inboxes,
     /// Claims in the room that nobody works on yet.
     pub(super) ready: VecDeque<Ready>,
+    /// Claims in the room that cannot be worked on now (see [`Active::read_in_room`]): ready again with the next scan.
+    pub(super) busy: Vec<Ready>,
     /// The one message that runs alone, and until when nothing else is started.
     pub(super) alone: Option<ClaimName>,
     /// Sender and id of every message in hand.
@@ -83,6 +85,8 @@ pub struct Active<'a> {
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
     pub(super) stop_at: Option<Instant>,
+    /// The file system could not be synced: the log is never begun again in this term.
+    pub(super) pinned: bool,
     /// An error may have left claims in the room that no list here names.
     pub(super) relist: bool,
     pub(super) began: Instant,
@@ -110,6 +114,9 @@ impl Calendar {
     }
 }
 
+/// With fewer names than this in a listing, events are cheaper than listing again.
+const FEW: usize = 32;
+
 /// How often inboxes are looked through for leases, and old days packed.
 const TEND: Duration = Duration::from_secs(10);
 
@@ -128,7 +135,8 @@ impl<'a> Active<'a> {
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
         let mut ids = Ids::load(disk, room.term, settings.bus.dedup_days, now.wall_ms)?;
-        let recovered = recover::recover(disk, &room, &mut log, &mut journal, &mut ids, now.wall_ms)?;
+        let recovered =
+            recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
         if recovered.rooms > 0 {
             let (rooms, decided, undecided) = (recovered.rooms, recovered.records, recovered.adopted.len());
             core.say(&Notice::Recovered { rooms, decided, undecided });
@@ -158,7 +166,9 @@ impl<'a> Active<'a> {
             senders,
             inboxes: Inboxes::default(),
             ready: ready.collect(),
+            busy: Vec::new(),
             alone: None,
+            pinned: false,
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
@@ -185,7 +195,7 @@ impl<'a> Active<'a> {
     }
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
-    pub fn run(mut self, wakes: &Receiver<Wake>, mode: Mode) -> Result<End, BusError> {
+    pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
         loop {
             let now = Now::get();
             match self.turn(now) {
@@ -209,13 +219,21 @@ impl<'a> Active<'a> {
                 return Ok(End::Stopped);
             }
             if self.is_stopped(now, mode) {
-                return match self.leave() {
-                    Ok(()) => Ok(End::Stopped),
-                    Err(BusError::RoomGone) => Ok(End::Replaced),
-                    Err(error) => Err(error),
-                };
+                // From here on nothing is claimed any more, also in Mode::Once.
+                self.stop_at.get_or_insert(now.mono);
+                match self.leave() {
+                    Ok(()) => return Ok(End::Stopped),
+                    Err(BusError::RoomGone) => return Ok(End::Replaced),
+                    Err(error) if error.is_transient() => {
+                        if self.trouble.begin(now.mono) {
+                            self.core.say(&Notice::Trouble { what: error.to_string() });
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             self.receive(wakes);
+            self.choose_watch(watch);
         }
     }
 
@@ -242,10 +260,11 @@ impl<'a> Active<'a> {
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.
-            if self.drop.len() < super::drop_queue::BATCH {
+            if self.drop.len() < BATCH {
                 self.drop.scan(&self.core.disk)?;
                 self.drop.look_again();
             }
+            self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
             self.requested = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
@@ -257,8 +276,9 @@ impl<'a> Active<'a> {
             self.answer_requests(now)?;
         }
         if now.mono >= self.tend_at {
-            self.tend(now)?;
+            // First, so that housekeeping that goes on failing holds up the line only now and then.
             self.tend_at = now.mono + TEND;
+            self.tend(now)?;
         }
         self.calendar.set(now.wall_ms);
         self.pass(now)
@@ -287,6 +307,26 @@ impl<'a> Active<'a> {
                 Wake::Stop => self.stop(),
             }
         }
+    }
+
+    /// Under load the drop is listed each time it has been worked off; else events tell.
+    fn choose_watch(&mut self, watch: &mut Watch) {
+        if !watch.is_paused() {
+            if self.drop.len() >= BATCH {
+                watch.pause();
+            }
+            return;
+        }
+        if !self.drop.is_empty() || self.stop_at.is_some() {
+            return;
+        }
+        // An error of the listing is met again, and reported, by the scan that is due then.
+        let listed = self.drop.scan(&self.core.disk);
+        if listed.is_ok() && self.drop.len() >= FEW {
+            return;
+        }
+        watch.resume();
+        self.scan_at = Instant::now();
     }
 
     /// Is there anything to do without waiting?
@@ -333,6 +373,7 @@ impl<'a> Active<'a> {
                 settled
                     && self.lanes.is_idle()
                     && self.ready.is_empty()
+                    && self.busy.is_empty()
                     && self.drop.is_empty()
                     && self.drop.parked_len() == 0
                     && !self.drop.has_pending()

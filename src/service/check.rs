@@ -40,7 +40,7 @@ pub struct Checked {
 pub enum InboxState {
     Absent,
     Folder,
-    /// A link or a file.
+    /// A link, a file, or a folder that this service may not list and write into: nothing can be delivered there.
     Unusable,
 }
 
@@ -181,7 +181,10 @@ impl Active<'_> {
         let message = &claimed.message;
         let disk = &self.core.disk;
         if !self.inbox_is_usable(message.sender())? {
-            let text = format!("inbox/{} is not a folder, so no answer could be given", message.sender());
+            let text = format!(
+                "inbox/{} is not a folder that can be written into, so no answer could be given",
+                message.sender()
+            );
             return Ok(Err(Refused::new(Code::NotPermitted, text)));
         }
         let mut load = Load::default();
@@ -193,7 +196,9 @@ impl Active<'_> {
             return Ok(limits::admit(limits, &load, 0));
         }
         (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());
-        load.bus_messages = self.waiting.len() + self.drop.parked_len() + self.inboxes.total();
+        let elsewhere = self.waiting.len() + self.drop.parked_len();
+        let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
+        load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
         // An answer will need an inbox for the sender.
         if self.inbox_state(message.sender())? == InboxState::Absent {
             load.inboxes = Some(self.inboxes.folders(disk)?);
@@ -211,9 +216,10 @@ impl Active<'_> {
         if let Some(state) = self.inbox_states.borrow().get(agent) {
             return Ok(*state);
         }
-        let state = match self.core.disk.stat(&layout::inbox(agent.as_str()))? {
+        let path = layout::inbox(agent.as_str());
+        let state = match self.core.disk.stat(&path)? {
             None => InboxState::Absent,
-            Some(stat) if disk::is_folder(&stat) => InboxState::Folder,
+            Some(stat) if disk::is_folder(&stat) && self.core.disk.may_fill(&path)? => InboxState::Folder,
             Some(_) => InboxState::Unusable,
         };
         self.inbox_states.borrow_mut().insert(agent.clone(), state);

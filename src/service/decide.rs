@@ -33,6 +33,8 @@ pub struct Decision {
     /// It was deferred: when it is due.
     pub due: Option<Due>,
     pub bytes: u64,
+    /// Its effects lie in the room. From then on they are not touched again: a log whose sync failed may name them.
+    pub staged: bool,
 }
 
 /// Who handled a message, and how long that took.
@@ -131,6 +133,7 @@ impl Active<'_> {
             message: Some(claimed.message),
             parts: Vec::new(),
             due: None,
+            staged: false,
         }
     }
 
@@ -424,7 +427,15 @@ impl Active<'_> {
             answers: None,
             story,
         };
-        Ok(Decision { record, message: None, key: None, parts: Vec::new(), due: None, bytes: claim.state.bytes })
+        Ok(Decision {
+            record,
+            message: None,
+            key: None,
+            parts: Vec::new(),
+            due: None,
+            bytes: claim.state.bytes,
+            staged: false,
+        })
     }
 
     fn reply_to_unfit(

@@ -1,5 +1,6 @@
 //! What is there to be done next: from the room, from `deferred/`, from the drop, in the order it is to be done.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -72,7 +73,11 @@ impl Active<'_> {
         let mut bytes = 0;
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
             let Some(ready) = self.next_in_room(now)? else { break };
-            candidates.extend(self.read_in_room(ready)?);
+            let candidate = self.read_in_room(ready)?;
+            if let Some(Candidate::InRoom(claimed)) = &candidate {
+                bytes += claimed.claim.state.bytes;
+            }
+            candidates.extend(candidate);
         }
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
             let Some((name, from)) = self.next_in_drop() else { break };
@@ -97,10 +102,11 @@ impl Active<'_> {
             return Ok(Some(Vec::new()));
         }
         let Some(ready) = self.ready.remove(index) else { return Ok(None) };
-        self.alone = Some(ready.name.clone());
+        let name = ready.name.clone();
         let candidates: Vec<Candidate> = self.read_in_room(ready)?.into_iter().collect();
-        if candidates.is_empty() {
-            self.alone = None;
+        // Only now: after an error it is to be read again, which nothing is while one runs alone.
+        if !candidates.is_empty() {
+            self.alone = Some(name);
         }
         Ok(Some(candidates))
     }
@@ -139,7 +145,8 @@ impl Active<'_> {
         self.drop.pop().map(|name| (name, Place::Queue))
     }
 
-    /// Reads a claim in the room. `None`: somebody still writes to it; it is looked at again.
+    /// Reads a claim in the room. `None`: somebody still writes to it, or another one with its sender and id is in hand; it is looked
+    /// at again with the next scan.
     pub(super) fn read_in_room(&mut self, ready: Ready) -> Result<Option<Candidate>, BusError> {
         let max = self.core.settings.bus.max_message_bytes;
         let read = match claim::read(self.disk(), &self.room, ready.name.clone(), max) {
@@ -160,6 +167,11 @@ impl Active<'_> {
         };
         Ok(match read {
             claim::Read::Message(claim, bytes) => match Message::parse(bytes, given(&claim.state)) {
+                Ok(message) if ready.name.recipient.is_none() && !self.in_flight.insert(key_of(&message)) => {
+                    // Another message with its sender and id is in hand: what that becomes decides about this one.
+                    self.busy.push(ready);
+                    None
+                }
                 Ok(message) => Some(Candidate::InRoom(Box::new(Claimed {
                     part: ready.name.recipient.as_deref().and_then(|name| AgentId::parse(name).ok()),
                     accepted_at: ready.name.ticket.accepted_ms(),
@@ -172,7 +184,7 @@ impl Active<'_> {
                 Err(refusal) => Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) }),
             },
             claim::Read::BeingWritten => {
-                self.ready.push_back(ready);
+                self.busy.push(ready);
                 None
             }
             claim::Read::TooLarge(state) => unfit(state, Code::TooLarge, TOO_LARGE),
@@ -218,12 +230,14 @@ impl Active<'_> {
             }
         };
         self.drop.settled(&opened.name);
-        let key: Key = (message.sender().clone(), message.id().clone());
+        let key = key_of(&message);
         if self.in_flight.contains(&key) {
             self.drop.block(key, opened.name);
             return None;
         }
-        if self.ids.seen(key.0.as_str(), key.1.as_str()).is_some_and(|seen| seen.released) {
+        if let Some(seen) = self.ids.seen(key.0.as_str(), key.1.as_str()).filter(|seen| seen.released && !self.pinned) {
+            // Released perhaps by a service that ended before its checkpoint: then nobody else frees it.
+            self.release(seen.ticket, &key.0, &key.1);
             self.drop.wait_for_checkpoint(opened.name);
             return None;
         }
@@ -270,21 +284,24 @@ impl Active<'_> {
     }
 
     /// After an error: finds the claims in the own room that no list names.
-    fn list_own_room(&mut self) -> Result<(), BusError> {
+    pub(super) fn list_own_room(&mut self) -> Result<(), BusError> {
         let mut found: Vec<ClaimName> = Vec::new();
         self.disk().for_each(&self.room.path, |name, _| found.extend(name.to_str().and_then(ClaimName::parse)))?;
-        let mut known: Vec<&ClaimName> = Vec::new();
+        let mut known: HashSet<&ClaimName> = HashSet::new();
         known.extend(self.lanes.claims().map(|job| &job.claimed.claim.name));
-        known.extend(self.ready.iter().map(|ready| &ready.name));
-        known.extend(self.unsettled.iter().chain(&self.unfinished).map(|decision| &decision.record.claim));
+        known.extend(self.ready.iter().chain(&self.busy).map(|ready| &ready.name));
+        let decisions = || self.unsettled.iter().chain(&self.unfinished);
+        known.extend(decisions().map(|decision| &decision.record.claim));
+        // Some of the deliveries of a split may be there already; all are ready when the split is finished.
+        known.extend(decisions().flat_map(|decision| &decision.parts));
         let mut lost: Vec<ClaimName> = found.iter().filter(|name| !known.contains(name)).cloned().collect();
         lost.sort_by_key(|name| name.ticket);
         // What was announced as in flight and is in no list was in the batch that failed.
-        let in_hand: Vec<Key> = self
+        let in_hand: HashSet<Key> = self
             .lanes
             .claims()
             .map(|job| job.claimed.key())
-            .chain(self.unsettled.iter().chain(&self.unfinished).filter_map(|decision| decision.key.clone()))
+            .chain(decisions().filter_map(|decision| decision.key.clone()))
             .collect();
         self.in_flight.retain(|key| in_hand.contains(key));
         self.alone = self.alone.take().filter(|name| known.contains(&name));
@@ -315,6 +332,10 @@ fn refusal(code: Code, message: &str) -> Refusal {
 
 fn unfit(name: OsString, state: FileState, code: Code, message: &str) -> Candidate {
     Candidate::Unfit { name, state, refusal: Box::new(refusal(code, message)) }
+}
+
+fn key_of(message: &Message) -> Key {
+    (message.sender().clone(), message.id().clone())
 }
 
 fn given(state: &FileState) -> Given {

@@ -16,12 +16,15 @@ use crate::message::AgentId;
 pub const LEASE: Duration = Duration::from_secs(60);
 /// An inbox is counted anew at most this often.
 const RECOUNT: Duration = Duration::from_secs(1);
+/// All inboxes together are counted anew at most this often.
+const RECOUNT_ALL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub struct Inboxes {
     counts: HashMap<String, Count>,
     /// The sum of all counts.
     total: u64,
+    counted_all: Option<Instant>,
     /// How many inboxes there are; counted when it is first asked.
     folders: Option<u64>,
     /// Leases by path: change time of the file, and when it was first seen so.
@@ -81,53 +84,80 @@ impl Inboxes {
         self.folders = None;
     }
 
-    /// Everything in all inboxes that were counted.
-    pub fn total(&self) -> u64 {
+    /// Everything in all inboxes that were counted: exact if that is over `limit` (0 = none), at most otherwise. Agents delete
+    /// without telling, so a sum that is over the limit is counted anew, at most once in [`RECOUNT_ALL`].
+    pub fn total(&mut self, disk: &Disk, limit: u64, now: Now) -> u64 {
+        let is_over = limit != 0 && self.total >= limit;
+        let is_due = self.counted_all.is_none_or(|at| now.mono.saturating_duration_since(at) >= RECOUNT_ALL);
+        if is_over && is_due {
+            self.counted_all = Some(now.mono);
+            for (agent, count) in &mut self.counts {
+                let mut files = 0;
+                // One that cannot be listed keeps its count.
+                if disk.for_each(&layout::inbox(agent), |_, _| files += 1).is_ok() {
+                    *count = Count { at_most: files, counted: now.mono };
+                }
+            }
+            self.total = self.counts.values().map(|count| count.at_most).sum();
+        }
         self.total
     }
 
     /// Gives back every lease whose file has not been renamed for [`LEASE`] since it was first seen here: no file time is
-    /// compared with a clock.
+    /// compared with a clock. What is no folder, or cannot be looked into now, is passed over: one inbox must not hold up the
+    /// others.
     pub fn return_leases(&mut self, disk: &Disk, now: Now) -> Result<u64, BusError> {
-        let mut seen = HashMap::new();
+        let known = std::mem::take(&mut self.leases);
         let mut returned = 0;
         for agent in disk.list(Path::new(layout::INBOX))? {
+            if !matches!(agent.kind, EntryKind::Folder | EntryKind::Unknown) {
+                continue;
+            }
             let folder = Path::new(layout::INBOX).join(&agent.name);
-            // Whatever else lies there is no inbox. One that cannot be read (any more) holds up no other: it is looked at again.
-            let Ok(leased) = leased_in(disk, &folder) else { continue };
-            for name in leased {
-                let path = folder.join(&name);
-                let Some(stat) = disk.stat(&path)? else { continue };
-                let changed = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
-                let since = match self.leases.get(&path) {
-                    Some((at, since)) if *at == changed => *since,
-                    _ => now.mono,
-                };
-                if now.mono.saturating_duration_since(since) < LEASE {
-                    seen.insert(path, (changed, since));
-                    continue;
-                }
-                if let Some(original) = leased_name(&name) {
-                    // If a file of that name is there again, the lease stays what it is: nothing is replaced.
-                    disk.rename_new(&path, &folder.join(original))?;
-                    returned += 1;
-                }
+            if let Ok(in_this) = self.return_leases_of(disk, &folder, &known, now) {
+                returned += in_this;
+            } else {
+                let of_this = known.iter().filter(|(path, _)| path.starts_with(&folder));
+                self.leases.extend(of_this.map(|(path, lease)| (path.clone(), *lease)));
             }
         }
-        self.leases = seen;
         Ok(returned)
     }
-}
 
-/// The leases in one inbox.
-fn leased_in(disk: &Disk, inbox: &Path) -> Result<Vec<OsString>, BusError> {
-    let mut leased = Vec::new();
-    disk.for_each(inbox, |name, _| {
-        if leased_name(name).is_some() {
-            leased.push(name.to_owned());
+    fn return_leases_of(
+        &mut self,
+        disk: &Disk,
+        folder: &Path,
+        known: &HashMap<PathBuf, (i128, Instant)>,
+        now: Now,
+    ) -> Result<u64, BusError> {
+        let mut returned = 0;
+        let mut leased: Vec<OsString> = Vec::new();
+        disk.for_each(folder, |name, _| {
+            if leased_name(name).is_some() {
+                leased.push(name.to_owned());
+            }
+        })?;
+        for name in leased {
+            let path = folder.join(&name);
+            let Some(stat) = disk.stat(&path)? else { continue };
+            let changed = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
+            let since = match known.get(&path) {
+                Some((at, since)) if *at == changed => *since,
+                _ => now.mono,
+            };
+            if now.mono.saturating_duration_since(since) < LEASE {
+                self.leases.insert(path, (changed, since));
+                continue;
+            }
+            if let Some(original) = leased_name(&name) {
+                // If a file of that name is there again, the lease stays what it is: nothing is replaced.
+                disk.rename_new(&path, &folder.join(original))?;
+                returned += 1;
+            }
         }
-    })?;
-    Ok(leased)
+        Ok(returned)
+    }
 }
 
 /// The name that `.<name>~<uuid>.leased` was leased from.
@@ -208,16 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_inbox_holds_up_no_lease() {
-        let (bus, disk) = with_a_lease();
-        let (mut inboxes, now) = (Inboxes::default(), Now::get());
-        std::fs::write(bus.path().join("inbox/alice"), "a file").unwrap();
-        std::os::unix::fs::symlink("bob", bus.path().join("inbox/aaron")).unwrap();
-        inboxes.return_leases(&disk, now).unwrap();
-        assert_eq!(inboxes.return_leases(&disk, later(now, 60)).unwrap(), 1);
-    }
-
-    #[test]
     fn a_full_inbox_is_counted_anew_and_a_count_is_never_too_low() {
         let (bus, disk) = with_a_lease();
         let bob = AgentId::parse("bob").expect("a name");
@@ -225,10 +245,47 @@ mod tests {
         assert_eq!(inboxes.count(&disk, &bob, 2, now).unwrap(), 1);
         inboxes.delivered("bob");
         // At the limit, but counted just now; then the agent has deleted one.
-        assert_eq!((inboxes.count(&disk, &bob, 2, now).unwrap(), inboxes.total()), (2, 2));
+        assert_eq!((inboxes.count(&disk, &bob, 2, now).unwrap(), inboxes.total(&disk, 0, now)), (2, 2));
         assert_eq!(inboxes.count(&disk, &bob, 2, later(now, 1)).unwrap(), 1);
-        assert_eq!(inboxes.total(), 1);
+        assert_eq!(inboxes.total(&disk, 0, now), 1);
         std::fs::remove_dir_all(bus.path().join("inbox/bob")).unwrap();
         assert_eq!(inboxes.count(&disk, &bob, 1, later(now, 2)).unwrap(), 0);
+    }
+
+    fn bus() -> (tempfile::TempDir, Disk) {
+        let top = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(top.path().join("inbox/a")).expect("made");
+        let disk = Disk::open(top.path()).expect("opened");
+        (top, disk)
+    }
+
+    #[test]
+    fn what_is_no_inbox_keeps_no_lease_from_being_given_back() {
+        let (top, disk) = bus();
+        std::fs::write(top.path().join("inbox/.gitkeep"), "").expect("written");
+        std::os::unix::fs::symlink("/", top.path().join("inbox/0-link")).expect("linked");
+        let leased = ".x.json~0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11.leased";
+        std::fs::write(top.path().join("inbox/a").join(leased), "{}").expect("written");
+        let (mut inboxes, first) = (Inboxes::default(), Now::get());
+        assert_eq!(inboxes.return_leases(&disk, first).expect("looked"), 0);
+        let later = Now { mono: first.mono + LEASE, ..first };
+        assert_eq!(inboxes.return_leases(&disk, later).expect("looked"), 1);
+        assert!(top.path().join("inbox/a/x.json").exists());
+    }
+
+    #[test]
+    fn what_agents_have_deleted_does_not_fill_the_bus_for_ever() {
+        let (top, disk) = bus();
+        let agent = AgentId::parse("a").expect("valid");
+        for name in ["1.json", "2.json"] {
+            std::fs::write(top.path().join("inbox/a").join(name), "{}").expect("written");
+        }
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        assert_eq!(inboxes.count(&disk, &agent, 0, now).expect("counted"), 2);
+        inboxes.delivered("a");
+        assert_eq!(inboxes.total(&disk, 0, now), 3, "an upper bound");
+        assert_eq!(inboxes.total(&disk, 3, now), 2, "over the limit it is counted anew");
+        inboxes.delivered("a");
+        assert_eq!(inboxes.total(&disk, 3, now), 3, "but not at once again");
     }
 }

@@ -166,9 +166,8 @@ impl Service {
             stopped: self.stopped,
             wake: self.wake,
         };
-        // Without watches (a limit of the system) the scans find everything, later.
-        let watcher = wake::watch(core.disk.path(), core.wake.clone());
-        if let Err(error) = &watcher {
+        let (mut watch, watching) = wake::Watch::begin(core.disk.path(), core.wake.clone());
+        if let Err(error) = watching {
             core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
         }
         let mut trouble = Trouble::default();
@@ -177,7 +176,7 @@ impl Service {
             let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
                 Ok(active) => {
                     trouble = Trouble::default();
-                    active.run(&self.wakes, mode)?
+                    active.run(&self.wakes, &mut watch, mode)?
                 }
                 Err(BusError::RoomGone) => End::Replaced,
                 // The room is left to the next term, which may be our own.

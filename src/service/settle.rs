@@ -72,12 +72,17 @@ impl Active<'_> {
 
     fn commit(&mut self) -> Result<(), BusError> {
         let (disk, room) = (&self.core.disk, &self.room);
-        for decision in &self.unsettled {
-            let text = decision.text();
-            publish::stage(disk, room, &decision.record, text)?;
-            if decision.record.refers_to_message() && self.core.durability() == Durability::Full {
+        let full = self.core.durability() == Durability::Full;
+        for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
+            publish::stage(disk, room, &decision.record, decision.text())?;
+            if full && decision.record.refers_to_message() {
                 publish::sync_claim(disk, room, &decision.record.claim)?;
             }
+            decision.staged = true;
+        }
+        // Asked of the whole batch: the last try may have staged everything and failed here.
+        if full && self.unsettled.iter().any(|decision| decision.record.refers_to_message()) {
+            disk.sync_folder(&room.path).map_err(|error| room.missing(disk, error))?;
         }
         let batch: Vec<(&Record, &[u8])> =
             self.unsettled.iter().map(|decision| (&decision.record, decision.text())).collect();
@@ -163,17 +168,26 @@ impl Active<'_> {
     pub(super) fn checkpoint(&mut self, now: Now) -> Result<(), BusError> {
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
-        if !self.unsettled.is_empty() || !self.unfinished.is_empty() {
+        if self.pinned || !self.unsettled.is_empty() || !self.unfinished.is_empty() {
             return Ok(());
         }
         self.calendar.set(now.wall_ms);
         if self.core.durability() == Durability::Full {
-            self.core.disk.sync_all()?;
+            if let Err(error) = self.core.disk.sync_all() {
+                // What the kernel could not write it calls written from now on: a second success would prove nothing. The
+                // log is kept as it is for the rest of this term.
+                self.pinned = true;
+                return Err(error.into());
+            }
         }
         let beginning = self.beginning()?;
         self.log.checkpoint(&self.room, &beginning)?;
         for (ticket, (sender, id)) in std::mem::take(&mut self.released) {
-            self.ids.free(ticket, sender.as_str(), id.as_str());
+            // Not if a retry of the dead letter has used it since.
+            let seen = self.ids.seen(sender.as_str(), id.as_str());
+            if seen.is_some_and(|seen| seen.released && seen.ticket == ticket) {
+                self.ids.free(ticket, sender.as_str(), id.as_str());
+            }
         }
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         self.drop.after_checkpoint();

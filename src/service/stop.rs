@@ -33,16 +33,19 @@ impl Active<'_> {
         }
     }
 
-    /// Leaves the room: waits for handlers, cancels what runs too long, commits, publishes, takes a checkpoint, and removes the
-    /// room. What cannot be finished in time stays in the room, where the next service finds it.
-    pub(super) fn leave(mut self) -> Result<(), BusError> {
+    /// Leaves the room: commits, publishes, takes a checkpoint, and removes the room. After an error it can be called again. What cannot be finished in time stays in the room, where the next service finds it.
+    pub(super) fn leave(&mut self) -> Result<(), BusError> {
         let now = Now::get();
         self.stop_packing()?;
+        if self.relist {
+            self.list_own_room()?;
+        }
         self.park_ready(now)?;
         self.settle(now)?;
         self.checkpoint(now)?;
-        let done = self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty();
-        if done {
+        let done =
+            self.unsettled.is_empty() && self.unfinished.is_empty() && self.ready.is_empty() && self.busy.is_empty();
+        if done && !self.pinned {
             self.room.remove(&self.core.disk)?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::active::Active;
 use super::clock::Now;
 use super::notice::Notice;
-use crate::bus::{BusError, retention};
+use crate::bus::{BusError, retention, term};
 
 /// A day that is being packed, beside the line: compressing a million messages must not hold up the next one.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Packing {
 impl Active<'_> {
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
+        term::remove_probes(&self.core.disk)?;
         self.ids.forget_old(&self.core.disk, now.wall_ms)?;
         retention::remove_old(&self.core.disk, &self.room.path, self.core.settings.retention.remove_days, now.wall_ms)?;
         self.pack(now)

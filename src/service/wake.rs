@@ -2,7 +2,7 @@
 //! what events miss.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
@@ -28,32 +28,67 @@ pub enum Wake {
 }
 
 /// Watches the drop and the requests. Without it (no more watches to be had) the scans alone find everything, later.
-pub fn watch(bus: &Path, wake: Sender<Wake>) -> notify::Result<RecommendedWatcher> {
+pub struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    bus: PathBuf,
+    watching: bool,
+}
+
+impl Watch {
+    /// Begins to watch. The error, if any, is for the user to know; the service goes on without.
+    pub fn begin(bus: &Path, wake: Sender<Wake>) -> (Watch, notify::Result<()>) {
+        let (watcher, result) = match watcher(bus, wake) {
+            Ok(watcher) => (Some(watcher), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let watching = watcher.is_some();
+        (Watch { watcher, bus: bus.to_owned(), watching }, result)
+    }
+
+    /// Stops watching the drop: under load every message makes half a dozen events, which cost more than listing the folder
+    /// when it has been worked off.
+    pub fn pause(&mut self) {
+        if let (Some(watcher), true) = (&mut self.watcher, self.watching) {
+            self.watching = watcher.unwatch(&self.bus).is_err();
+        }
+    }
+
+    /// Watches the drop again. What came before this call is for the next listing to find.
+    pub fn resume(&mut self) {
+        if let (Some(watcher), false) = (&mut self.watcher, self.watching) {
+            self.watching = watcher.watch(&self.bus, RecursiveMode::NonRecursive).is_ok();
+        }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.watcher.is_some() && !self.watching
+    }
+}
+
+fn watcher(bus: &Path, wake: Sender<Wake>) -> notify::Result<RecommendedWatcher> {
     let requests = bus.join(layout::REQUESTS);
     let of_requests = requests.clone();
-    let mut watcher = RecommendedWatcher::new(
-        move |event: notify::Result<notify::Event>| {
-            let event = match event {
-                Ok(event) if !event.need_rescan() => event,
-                Ok(_) | Err(_) => {
-                    // The receiver is gone only when the service has ended.
-                    let _ = wake.send(Wake::Rescan);
-                    return;
-                }
-            };
-            if !is_complete(&event.kind) {
+    let handle = move |event: notify::Result<notify::Event>| {
+        let event = match event {
+            Ok(event) if !event.need_rescan() => event,
+            Ok(_) | Err(_) => {
+                // The receiver is gone only when the service has ended.
+                let _ = wake.send(Wake::Rescan);
                 return;
             }
-            // A rename reported with both names has the new one last.
-            let Some(path) = event.paths.last() else { return };
-            if path.starts_with(&of_requests) {
-                let _ = wake.send(Wake::Request);
-            } else if let Some(name) = path.file_name().filter(|name| layout::is_drop_name(name)) {
-                let _ = wake.send(Wake::Dropped(name.to_owned()));
-            }
-        },
-        Config::default(),
-    )?;
+        };
+        if !is_complete(&event.kind) {
+            return;
+        }
+        // A rename reported with both names has the new one last.
+        let Some(path) = event.paths.last() else { return };
+        if path.starts_with(&of_requests) {
+            let _ = wake.send(Wake::Request);
+        } else if let Some(name) = path.file_name().filter(|name| layout::is_drop_name(name)) {
+            let _ = wake.send(Wake::Dropped(name.to_owned()));
+        }
+    };
+    let mut watcher = RecommendedWatcher::new(handle, Config::default())?;
     watcher.watch(bus, RecursiveMode::NonRecursive)?;
     watcher.watch(&requests, RecursiveMode::NonRecursive)?;
     Ok(watcher)

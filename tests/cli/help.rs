@@ -32,6 +32,7 @@ fn postroom() {
       tail         Show each step of each message as it happens
       dead-letter  Look at what was refused or given up, try it again, or remove it
       doctor       Find out what is wrong with the bus, and what to do about it
+      bench        Measure a real service through the folder
       demo         See it work: a fresh bus, a service, an extension, an agent, messages dropped by a
                    plain shell
       schema       Print the JSON Schema of a message
@@ -62,7 +63,8 @@ fn postroom() {
         5  the message was refused, or its answer is an error
         6  there is no such message, dead letter, lease, agent or inbox, or the inbox is empty
         7  `doctor` found problems, or `demo` or `bench` saw something other than it must
-        8  a service on another machine is at work on this bus
+        8  a service on another machine, or in another mount namespace (a container), is at work on this
+        bus
         9  `postroom.toml` cannot be read or is wrong
        10  the file system cannot keep the promises (network, synced), and nobody insisted with
        --force-file-system
@@ -563,6 +565,70 @@ fn doctor() {
                        folder] [env: POSTROOM_BUS]
           --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
       -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn bench() {
+    insta::assert_snapshot!(help(&["bench"]), @r#"
+    Measure a real service through the folder
+
+    Each mode gets a fresh bus in DIR. Measure on the file system that counts: a temporary folder may be
+    in memory, and an ext4 without a journal slows down after many deletions.
+
+    Usage: postroom bench [OPTIONS]
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --mode <MODE>
+              What to measure; may be repeated [default: blast, idle, rate]
+
+              Possible values:
+              - blast:   As many as it takes, with up to --outstanding under way
+              - idle:    One at a time: the next when the reply is there
+              - rate:    A fixed number per second
+              - backlog: All dropped before the service starts
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --messages <N>
+              Messages of each run [default: as the mode needs]
+
+          --outstanding <K>
+              In `blast`, how many messages may be without a reply at a time
+
+              [default: 512]
+
+          --rate <R>
+              In `rate`, messages per second
+
+              [default: 500]
+
+          --payload-bytes <N>
+              Bytes of each payload; a message has about 120 more
+
+              [default: 280]
+
+          --durability <DURABILITY>
+              What the service promises for a message
+
+              Possible values:
+              - full:    Survives power loss
+              - process: Survives the end of any process
+
+              [default: full]
+
+          --dir <DIR>
+              Where to make the buses; they are removed afterwards [default: the system's temporary
+              folder]
+
+      -h, --help
+              Print help (see a summary with '-h')
     "#);
 }
 

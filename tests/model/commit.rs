@@ -18,10 +18,7 @@ pub fn own_log(state: &mut State, id: usize) -> &mut Log {
 /// A `syncfs` that may be followed by the reuse of the log: everything in it is published, finished, and its id noted.
 pub fn may_checkpoint(scenario: &Scenario, state: &State, id: usize) -> bool {
     let service = &state.services[id];
-    let done = match (
-        scenario.rules.keep(Rule::ReuseAfterFinish),
-        scenario.rules.keep(Rule::ReuseAfterIds),
-    ) {
+    let done = match (scenario.rules.keep(Rule::ReuseAfterFinish), scenario.rules.keep(Rule::ReuseAfterIds)) {
         (true, true) => None,
         (true, false) => Some(Phase::Finished),
         (false, _) => Some(Phase::Published),
@@ -36,44 +33,17 @@ pub fn may_checkpoint(scenario: &Scenario, state: &State, id: usize) -> bool {
 pub fn append(scenario: &Scenario, state: &mut State, id: usize) {
     let (era, term) = (state.era, state.services[id].term);
     let mut batch = Vec::new();
-    for item in state.services[id]
-        .items
-        .iter_mut()
-        .filter(|item| item.phase == Phase::Ready)
-    {
+    for item in state.services[id].items.iter_mut().filter(|item| item.phase == Phase::Ready) {
         (item.phase, item.era) = (Phase::Appended, era);
-        let Item {
-            msg,
-            ticket,
-            attempt,
-            run,
-            name,
-            ..
-        } = *item;
-        batch.push(Entry::Record(Record {
-            msg,
-            ticket,
-            attempt,
-            run,
-            name,
-            era,
-            term,
-        }));
+        let Item { msg, ticket, attempt, run, name, .. } = *item;
+        batch.push(Entry::Record(Record { msg, ticket, attempt, run, name, era, term }));
     }
     let log = own_log(state, id);
     batch.into_iter().for_each(|record| log.write(record));
     if !scenario.rules.keep(Rule::SyncBeforePublish) {
         // A written record is taken for a decided one.
-        for item in state.services[id]
-            .items
-            .iter_mut()
-            .filter(|item| item.phase == Phase::Appended)
-        {
-            item.phase = if item.run == 0 {
-                Phase::Published
-            } else {
-                Phase::Decided
-            };
+        for item in state.services[id].items.iter_mut().filter(|item| item.phase == Phase::Appended) {
+            item.phase = if item.run == 0 { Phase::Published } else { Phase::Decided };
         }
     }
 }
@@ -97,11 +67,7 @@ pub fn decide_appended(scenario: &Scenario, state: &mut State, id: usize) {
     let State { services, history, .. } = state;
     let service = &mut services[id];
     for item in service.items.iter_mut().filter(|item| item.phase == Phase::Appended) {
-        item.phase = if item.run == 0 {
-            Phase::Published
-        } else {
-            Phase::Decided
-        };
+        item.phase = if item.run == 0 { Phase::Published } else { Phase::Decided };
         service.known |= scenario.id(item.msg);
         history.decided[item.msg as usize] |= 1 << item.run;
     }
@@ -115,27 +81,15 @@ pub fn replace_log(scenario: &Scenario, state: &mut State, id: usize) {
     };
     let undecided = |record: &Record| {
         let same = |item: &&Item| (item.msg, item.ticket, item.attempt) == (record.msg, record.ticket, record.attempt);
-        state.services[id]
-            .items
-            .iter()
-            .find(same)
-            .is_some_and(|item| item.phase < Phase::Decided)
+        state.services[id].items.iter().find(same).is_some_and(|item| item.phase < Phase::Decided)
     };
     let keep = |entry: &&Entry| match entry {
         Entry::Started { .. } => true,
         Entry::Record(record) => scenario.rules.keep(Rule::NewLogKeepsDecided) && !undecided(record),
     };
     let held = state.services[id].log.expect("an active service holds its log");
-    let kept = state.logs[held as usize]
-        .current()
-        .iter()
-        .filter(keep)
-        .copied()
-        .collect();
-    let mut log = Log {
-        entries: kept,
-        ..Log::default()
-    };
+    let kept = state.logs[held as usize].current().iter().filter(keep).copied().collect();
+    let mut log = Log { entries: kept, ..Log::default() };
     log.synced();
     let new = state.fresh_log();
     state.logs[new as usize] = log;
@@ -154,21 +108,14 @@ pub fn sync_folder(state: &mut State, id: usize) {
 }
 
 fn after_new_log(state: &State, id: usize) -> Mode {
-    match state.services[id]
-        .items
-        .iter()
-        .any(|item| item.phase == Phase::Appended)
-    {
+    match state.services[id].items.iter().any(|item| item.phase == Phase::Appended) {
         true => Mode::UnlinkFailed,
         false => Mode::Work,
     }
 }
 
 pub fn unlink_failed(state: &State, id: usize) -> Call {
-    let failed = state.services[id]
-        .items
-        .iter()
-        .find(|item| item.phase == Phase::Appended);
+    let failed = state.services[id].items.iter().find(|item| item.phase == Phase::Appended);
     Call::UnlinkFailed(failed.expect("this mode ends with the last failed item").msg)
 }
 
@@ -191,11 +138,7 @@ pub fn unlink_one_failed(scenario: &Scenario, state: &mut State, id: usize, msg:
 /// A new header in front of the log, unsynced; the notes of what is being handled are carried over.
 pub fn reuse_log(state: &mut State, id: usize) {
     let handled = |item: &&Item| matches!(item.phase, Phase::Started | Phase::Ready) && item.run != 0;
-    let note = |item: &Item| Entry::Started {
-        msg: item.msg,
-        ticket: item.ticket,
-        attempt: item.attempt,
-    };
+    let note = |item: &Item| Entry::Started { msg: item.msg, ticket: item.ticket, attempt: item.attempt };
     let notes: Vec<Entry> = state.services[id].items.iter().filter(handled).map(note).collect();
     let log = own_log(state, id);
     log.start = log.entries.len() as u8;

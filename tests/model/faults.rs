@@ -99,9 +99,7 @@ pub fn happen(scenario: &Scenario, state: &mut State, fault: Fault) {
             state.names_synced();
         }
         Fault::Take(name) => {
-            let reply = state.disk.inbox[name as usize]
-                .take()
-                .expect("the fault was made possible by this reply");
+            let reply = state.disk.inbox[name as usize].take().expect("the fault was made possible by this reply");
             state.history.taken[reply.msg as usize] = true;
         }
     }

@@ -64,10 +64,7 @@ fn before_decision(scenario: &Scenario, state: &State, id: usize, calls: &mut Ve
         return;
     }
     let in_hand = |item: &&Item| item.phase < Phase::Ready;
-    let next = items
-        .iter()
-        .find(in_hand)
-        .map(|item| next_of(scenario, state, id, item));
+    let next = items.iter().find(in_hand).map(|item| next_of(scenario, state, id, item));
     if scenario.rules.keep(Rule::RecoveredBeforeNew) {
         calls.extend(next.or_else(|| claim_next(scenario, state)));
     } else {
@@ -115,17 +112,11 @@ fn reading_matters(scenario: &Scenario) -> bool {
 
 pub fn item_in(state: &mut State, id: usize, msg: Msg, phase: Phase) -> &mut Item {
     let wanted = |item: &&mut Item| item.msg == msg && item.phase == phase;
-    state.services[id]
-        .items
-        .iter_mut()
-        .find(wanted)
-        .expect("the call was made possible by this item")
+    state.services[id].items.iter_mut().find(wanted).expect("the call was made possible by this item")
 }
 
 fn forget(state: &mut State, id: usize, msg: Msg) {
-    state.services[id]
-        .items
-        .retain(|item| item.msg != msg || item.phase >= Phase::Appended);
+    state.services[id].items.retain(|item| item.msg != msg || item.phase >= Phase::Appended);
 }
 
 /// Its size, inode and change time are remembered until it is claimed.
@@ -133,19 +124,8 @@ pub fn read(state: &mut State, id: usize, msg: Msg) {
     let At::Drop(name) = state.disk.messages[msg as usize] else {
         unreachable!("read only what is in the drop");
     };
-    let phase = Phase::Read {
-        version: state.versions[msg as usize],
-    };
-    let item = Item {
-        msg,
-        ticket: 0,
-        attempt: 1,
-        phase,
-        run: 0,
-        name: name as u8,
-        era: 0,
-        origin: Origin::Drop,
-    };
+    let phase = Phase::Read { version: state.versions[msg as usize] };
+    let item = Item { msg, ticket: 0, attempt: 1, phase, run: 0, name: name as u8, era: 0, origin: Origin::Drop };
     state.services[id].items.push(item);
 }
 
@@ -162,27 +142,13 @@ pub fn claim(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(found) = named(scenario, state, msg, read.name) else {
         return; // lost the race
     };
-    let fits = found == msg
-        && read.phase
-            == (Phase::Read {
-                version: state.versions[msg as usize],
-            });
+    let fits = found == msg && read.phase == (Phase::Read { version: state.versions[msg as usize] });
     let tickets = &mut state.history.tickets[found as usize];
     *tickets += 1;
     let ticket = *tickets;
-    state.disk.messages[found as usize] = At::Claimed {
-        room,
-        ticket,
-        attempt: 1,
-    };
+    state.disk.messages[found as usize] = At::Claimed { room, ticket, attempt: 1 };
     let phase = if fits { Phase::Claimed } else { Phase::Misfit };
-    state.services[id].items.push(Item {
-        msg: found,
-        ticket,
-        phase,
-        name: 0,
-        ..read
-    });
+    state.services[id].items.push(Item { msg: found, ticket, phase, name: 0, ..read });
 }
 
 /// The message whose file has, in the drop, the name that `msg` was read under.
@@ -220,11 +186,7 @@ pub fn note_start(state: &mut State, id: usize, msg: Msg) {
     let run = state.history.runs[msg as usize];
     let item = item_in(state, id, msg, Phase::Claimed);
     (item.phase, item.run) = (Phase::Started, run);
-    let started = Entry::Started {
-        msg,
-        ticket: item.ticket,
-        attempt: item.attempt,
-    };
+    let started = Entry::Started { msg, ticket: item.ticket, attempt: item.attempt };
     own_log(state, id).write(started);
 }
 
@@ -262,9 +224,7 @@ pub fn show(state: &mut State, name: u8, reply: Reply) {
 /// The name itself, or, where another's file has it, the next number.
 pub fn free_name(state: &State, name: u8) -> u8 {
     let free = |name: &u8| state.disk.inbox[*name as usize].is_none();
-    (name..NAMES as u8)
-        .find(free)
-        .expect("the search needs more names than NAMES")
+    (name..NAMES as u8).find(free).expect("the search needs more names than NAMES")
 }
 
 /// Rename without replacing from the room into the inbox: uses up the staged file.
@@ -279,22 +239,11 @@ pub fn publish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let item = item_in(state, id, msg, Phase::Decided);
     item.phase = Phase::Published;
     let name = free_name(state, state_name(scenario, state, id, msg));
-    show(
-        state,
-        name,
-        Reply {
-            msg,
-            run: staged,
-            data: FileData::Cached,
-        },
-    );
+    show(state, name, Reply { msg, run: staged, data: FileData::Cached });
 }
 
 fn state_name(scenario: &Scenario, state: &State, id: usize, msg: Msg) -> u8 {
-    let published = state.services[id]
-        .items
-        .iter()
-        .find(|item| item.msg == msg && item.phase == Phase::Published);
+    let published = state.services[id].items.iter().find(|item| item.msg == msg && item.phase == Phase::Published);
     published.map_or(scenario.wanted_name(msg), |item| item.name)
 }
 
@@ -312,21 +261,12 @@ pub fn finish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
 }
 
 pub fn end_state(item: &Item) -> EndState {
-    if item.run == 0 {
-        EndState::Duplicate
-    } else {
-        EndState::Answered
-    }
+    if item.run == 0 { EndState::Duplicate } else { EndState::Answered }
 }
 
 /// The journal line and the id: appended, which no rename fences.
 pub fn note_id(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     state.disk.ids |= scenario.id(msg);
-    let done = state.services[id]
-        .items
-        .iter()
-        .position(|item| item.msg == msg && item.phase == Phase::Finished);
-    state.services[id]
-        .items
-        .remove(done.expect("the call was made possible by this item"));
+    let done = state.services[id].items.iter().position(|item| item.msg == msg && item.phase == Phase::Finished);
+    state.services[id].items.remove(done.expect("the call was made possible by this item"));
 }

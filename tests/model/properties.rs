@@ -18,14 +18,8 @@ pub fn all() -> Vec<Property<Scenario>> {
         Property::always("no message and no reply is overwritten", nothing_overwritten),
         Property::always("only started attempts are counted", only_started_attempts_count),
         Property::always("handlers start in the order of the drop", in_order),
-        Property::always(
-            "at rest every message is archived and its id answered",
-            answered_at_rest,
-        ),
-        Property::always(
-            "at rest one service is active and no old room holds anything",
-            one_active_at_rest,
-        ),
+        Property::always("at rest every message is archived and its id answered", answered_at_rest),
+        Property::always("at rest one service is active and no old room holds anything", one_active_at_rest),
         Property::sometimes("everything comes to rest", at_rest),
         Property::sometimes("a service finds that its room was taken", finds_room_taken),
     ]
@@ -40,11 +34,7 @@ fn same_id<'a>(scenario: &'a Scenario, msg: usize) -> impl Iterator<Item = usize
 }
 
 fn one_content(scenario: &Scenario, state: &State) -> bool {
-    let contents = |msg| {
-        same_id(scenario, msg)
-            .map(|msg| state.history.seen[msg].count_ones())
-            .sum::<u32>()
-    };
+    let contents = |msg| same_id(scenario, msg).map(|msg| state.history.seen[msg].count_ones()).sum::<u32>();
     (0..scenario.messages).all(|msg| contents(msg) <= 1)
 }
 

@@ -33,12 +33,8 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
         return vec![Call::SyncUnlinks];
     }
     if mode == Mode::UnlinkOldLogs {
-        let with_log = rooms
-            .iter()
-            .find(|room| state.disk.rooms[**room as usize].log.is_some());
-        return vec![Call::UnlinkOldLog(
-            *with_log.expect("this mode ends with the last old log"),
-        )];
+        let with_log = rooms.iter().find(|room| state.disk.rooms[**room as usize].log.is_some());
+        return vec![Call::UnlinkOldLog(*with_log.expect("this mode ends with the last old log"))];
     }
     if mode == Mode::RemoveRoom {
         return vec![Call::RemoveRoom(*rooms.first().expect("just listed"))];
@@ -91,11 +87,7 @@ pub fn unlink_old_log(scenario: &Scenario, state: &mut State, id: usize, own: Ro
     state.disk.rooms[room as usize].log = None;
     let next = after_copies(scenario, state, own);
     let was_last = next == Mode::ClearRooms;
-    state.services[id].mode = if was_last && has_to_last {
-        Mode::SyncUnlinks
-    } else {
-        next
-    };
+    state.services[id].mode = if was_last && has_to_last { Mode::SyncUnlinks } else { next };
 }
 
 pub fn unlink_staged(state: &mut State, room: RoomId, msg: Msg) {
@@ -116,30 +108,14 @@ pub fn read_logs(scenario: &Scenario, state: &mut State, id: usize, own: RoomId)
     let (records, notes) = found_in_logs(scenario, state, &rooms);
     let term = state.services[id].term;
     for record in &records {
-        let Record {
-            msg,
-            ticket,
-            attempt,
-            run,
-            name,
-            ..
-        } = *record;
+        let Record { msg, ticket, attempt, run, name, .. } = *record;
         let era = match scenario.rules.keep(Rule::CopyKeepsBoot) {
             true => record.era,
             false => state.era,
         };
         own_log(state, id).write(Entry::Record(Record { era, term, ..*record }));
         let (phase, origin) = (Phase::Appended, Origin::OldRoom);
-        state.services[id].items.push(Item {
-            msg,
-            ticket,
-            attempt,
-            phase,
-            run,
-            name,
-            era,
-            origin,
-        });
+        state.services[id].items.push(Item { msg, ticket, attempt, phase, run, name, era, origin });
     }
     notes.into_iter().for_each(|note| own_log(state, id).write(note));
     state.services[id].mode = match records.is_empty() {
@@ -191,10 +167,7 @@ fn after_copies(scenario: &Scenario, state: &State, own: RoomId) -> Mode {
 /// Joined, because the old logs are still there and nobody acts before it is done.
 pub fn replace_copies(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let held = state.services[id].log.expect("an active service holds its log");
-    let mut log = Log {
-        entries: state.logs[held as usize].current().to_vec(),
-        ..Log::default()
-    };
+    let mut log = Log { entries: state.logs[held as usize].current().to_vec(), ..Log::default() };
     log.synced();
     let new = state.fresh_log();
     state.logs[new as usize] = log;
@@ -210,30 +183,11 @@ pub fn move_undecided(scenario: &Scenario, state: &mut State, id: usize, own: Ro
     let At::Claimed { ticket, attempt, .. } = state.disk.messages[msg as usize] else {
         unreachable!("the call was made possible by a claimed file");
     };
-    let started = own_log(state, id)
-        .current()
-        .contains(&Entry::Started { msg, ticket, attempt });
-    let attempt = if started || !scenario.rules.keep(Rule::CountOnlyStarted) {
-        attempt + 1
-    } else {
-        attempt
-    };
-    state.disk.messages[msg as usize] = At::Claimed {
-        room: own,
-        ticket,
-        attempt,
-    };
+    let started = own_log(state, id).current().contains(&Entry::Started { msg, ticket, attempt });
+    let attempt = if started || !scenario.rules.keep(Rule::CountOnlyStarted) { attempt + 1 } else { attempt };
+    state.disk.messages[msg as usize] = At::Claimed { room: own, ticket, attempt };
     let (phase, origin) = (Phase::Claimed, Origin::OldRoom);
-    state.services[id].items.push(Item {
-        msg,
-        ticket,
-        attempt,
-        phase,
-        run: 0,
-        name: 0,
-        era: 0,
-        origin,
-    });
+    state.services[id].items.push(Item { msg, ticket, attempt, phase, run: 0, name: 0, era: 0, origin });
 }
 
 /// rmdir. Not empty, because something came in after the list: the list is read again.
@@ -243,9 +197,7 @@ pub fn remove_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomI
         return;
     }
     let came_in: Vec<Msg> = state.disk.claimed_in(room).map(|(msg, ..)| msg).collect();
-    came_in
-        .into_iter()
-        .for_each(|msg| state.disk.messages[msg as usize] = At::Lost);
+    came_in.into_iter().for_each(|msg| state.disk.messages[msg as usize] = At::Lost);
     state.disk.rooms[room as usize].place = Place::Gone;
     if state.disk.nested(own).is_empty() {
         state.services[id].mode = Mode::Work;
@@ -269,15 +221,7 @@ pub fn publish(scenario: &Scenario, state: &mut State, id: usize, own: RoomId, m
     };
     let run = std::mem::take(&mut state.disk.rooms[*room as usize].staged[msg as usize]);
     let name = free_name(state, item.name);
-    show(
-        state,
-        name,
-        Reply {
-            msg,
-            run,
-            data: FileData::Cached,
-        },
-    );
+    show(state, name, Reply { msg, run, data: FileData::Cached });
 }
 
 /// Another boot or mount, or unknown: what is in the final file decides.
@@ -290,15 +234,7 @@ fn compare(scenario: &Scenario, state: &mut State, item: &Item) {
             Some(_) if scenario.rules.keep(Rule::NameInRecord) => continue,
             Some(_) | None => {}
         }
-        return show(
-            state,
-            name,
-            Reply {
-                msg: item.msg,
-                run: item.run,
-                data: FileData::Cached,
-            },
-        );
+        return show(state, name, Reply { msg: item.msg, run: item.run, data: FileData::Cached });
     }
     unreachable!("the search needs more names than NAMES");
 }

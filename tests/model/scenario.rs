@@ -142,10 +142,7 @@ impl FromStr for Scenario {
                 unknown => return Err(format!("{unknown}: not a word of a scenario")),
             }
         }
-        assert!(
-            asked.services <= SERVICES && asked.messages <= MESSAGES,
-            "too large for the arrays of state.rs"
-        );
+        assert!(asked.services <= SERVICES && asked.messages <= MESSAGES, "too large for the arrays of state.rs");
         Ok(asked)
     }
 }
@@ -167,13 +164,7 @@ impl Model for Scenario {
         if self.arrival != Arrival::AllThere {
             messages[1] = At::Writer;
         }
-        let disk = Disk {
-            rooms: [Room::default(); ROOMS],
-            messages,
-            inbox: [None; NAMES],
-            ids: 0,
-            ids_synced: 0,
-        };
+        let disk = Disk { rooms: [Room::default(); ROOMS], messages, inbox: [None; NAMES], ids: 0, ids_synced: 0 };
         vec![State {
             disk,
             photo: None,
@@ -188,11 +179,7 @@ impl Model for Scenario {
 
     fn actions(&self, state: &State, actions: &mut Vec<Step>) {
         for id in 0..self.services {
-            actions.extend(
-                service::possible(self, state, id)
-                    .into_iter()
-                    .map(|call| Step::Service(id, call)),
-            );
+            actions.extend(service::possible(self, state, id).into_iter().map(|call| Step::Service(id, call)));
         }
         actions.extend(faults::possible(self, state).into_iter().map(Step::Surroundings));
     }

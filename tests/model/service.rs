@@ -19,11 +19,7 @@ pub fn own_room(scenario: &Scenario, state: &State, id: usize) -> Option<RoomId>
         return (place != Place::Gone).then_some(made);
     }
     if !scenario.rules.keep(Rule::PathNamesUuid) {
-        return state
-            .disk
-            .terms()
-            .find(|(term, _)| *term == service.term)
-            .map(|(_, room)| room);
+        return state.disk.terms().find(|(term, _)| *term == service.term).map(|(_, room)| room);
     }
     (place == Place::Term(service.term)).then_some(made)
 }
@@ -108,18 +104,18 @@ pub fn make(sc: &Scenario, state: &mut State, id: usize, call: Call) {
         Call::SyncCopies => recovery::sync_copies(sc, state, id),
         Call::SyncOfCopiesFails => recovery::sync_of_copies_fails(state, id),
         Call::ReplaceCopies => in_own_room(sc, state, id, |state, own| recovery::replace_copies(sc, state, id, own)),
-        Call::UnlinkOldLog(old) => in_own_room(sc, state, id, |state, own| {
-            recovery::unlink_old_log(sc, state, id, own, old)
-        }),
+        Call::UnlinkOldLog(old) => {
+            in_own_room(sc, state, id, |state, own| recovery::unlink_old_log(sc, state, id, own, old))
+        }
         Call::SyncUnlinks => sync_names(state, id, Mode::ClearRooms),
         Call::UnlinkStaged(old, msg) => in_own_room(sc, state, id, |state, _| recovery::unlink_staged(state, old, msg)),
-        Call::MoveUndecidedIntoOwnRoom(msg) => in_own_room(sc, state, id, |state, own| {
-            recovery::move_undecided(sc, state, id, own, msg)
-        }),
+        Call::MoveUndecidedIntoOwnRoom(msg) => {
+            in_own_room(sc, state, id, |state, own| recovery::move_undecided(sc, state, id, own, msg))
+        }
         Call::FindNothing(_) => in_own_room(sc, state, id, |state, _| state.services[id].mode = Mode::RemoveRoom),
-        Call::RemoveRoom(old) => in_own_room(sc, state, id, |state, own| {
-            recovery::remove_room(sc, state, id, own, old)
-        }),
+        Call::RemoveRoom(old) => {
+            in_own_room(sc, state, id, |state, own| recovery::remove_room(sc, state, id, own, old))
+        }
         Call::Read(msg) => line::read(state, id, msg),
         Call::Claim(msg) => line::claim(sc, state, id, msg),
         Call::PutBack(msg) => line::put_back(sc, state, id, msg),
@@ -160,39 +156,23 @@ fn sync_names(state: &mut State, id: usize, next: Mode) {
 pub fn look(state: &mut State, id: usize, start: Start) {
     let term = state.disk.highest().map_or(1, |(highest, _)| highest + 1);
     let (room, log) = (state.fresh_room(), state.fresh_log());
-    state.disk.rooms[room as usize] = Room {
-        place: Place::Prepared,
-        line: Some(state.era),
-        log: Some(log),
-        ..Room::default()
-    };
+    state.disk.rooms[room as usize] =
+        Room { place: Place::Prepared, line: Some(state.era), log: Some(log), ..Room::default() };
     state.names_synced();
-    state.services[id] = Service {
-        mode: Mode::TakeTerm,
-        room: Some(room),
-        term,
-        start,
-        log: Some(log),
-        ..Service::default()
-    };
+    state.services[id] =
+        Service { mode: Mode::TakeTerm, room: Some(room), term, start, log: Some(log), ..Service::default() };
 }
 
 /// Rename without replacing `processing/.<uuid>` to `processing/<term>`.
 fn take_term(scenario: &Scenario, state: &mut State, id: usize) {
-    let (term, room) = (
-        state.services[id].term,
-        state.services[id].room.expect("prepared by look"),
-    );
+    let (term, room) = (state.services[id].term, state.services[id].room.expect("prepared by look"));
     if state.disk.terms().any(|(taken, _)| taken == term) {
         // Somebody else won. Removing the prepared room is joined: only its maker or, after a kill, a winner sees it.
         state.disk.rooms[room as usize].place = Place::Gone;
         return start_over(state, id);
     }
     state.disk.rooms[room as usize].place = Place::Term(term);
-    state.services[id].mode = match (
-        names_can_be_lost(scenario),
-        scenario.rules.keep(Rule::SyncTermBeforeClaim),
-    ) {
+    state.services[id].mode = match (names_can_be_lost(scenario), scenario.rules.keep(Rule::SyncTermBeforeClaim)) {
         (true, true) => Mode::SyncTerm,
         (true, false) | (false, _) => Mode::LookAgain,
     };
@@ -200,20 +180,13 @@ fn take_term(scenario: &Scenario, state: &mut State, id: usize) {
 
 /// `ls processing/` again: a term above ours means that ours was free only because its room had been taken already.
 fn look_again(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
-    let late = state
-        .disk
-        .highest()
-        .is_some_and(|(highest, _)| highest > state.services[id].term);
+    let late = state.disk.highest().is_some_and(|(highest, _)| highest > state.services[id].term);
     if !late || !scenario.rules.keep(Rule::LookAgain) {
         state.services[id].mode = Mode::TakeRooms;
         return;
     }
     // The own, still empty term is taken away: back under the prepared name in one rename, then removed.
-    state.disk.rooms[own as usize].place = if state.disk.is_empty(own) {
-        Place::Gone
-    } else {
-        Place::Prepared
-    };
+    state.disk.rooms[own as usize].place = if state.disk.is_empty(own) { Place::Gone } else { Place::Prepared };
     start_over(state, id);
 }
 
@@ -225,10 +198,7 @@ fn take_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     let by_lease = state.services[id].start == Start::LeaseRanOut;
     let takes_held = scenario.rules.keep(Rule::HighestTermIsActive) || by_lease;
     // A term above ours is somebody who takes ours.
-    let lower = state
-        .disk
-        .terms()
-        .filter(|(term, room)| *term < own_term && (takes_held || state.lock_is_free(*room)));
+    let lower = state.disk.terms().filter(|(term, room)| *term < own_term && (takes_held || state.lock_is_free(*room)));
     let next = match scenario.rules.keep(Rule::HighestTermFirst) {
         true => lower.max(),
         false => lower.min(),

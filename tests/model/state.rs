@@ -162,8 +162,7 @@ impl Log {
         if kept == 0 {
             self.start = self.durable_start;
         }
-        self.entries
-            .truncate(confirmed.saturating_add(kept).max(self.start as usize));
+        self.entries.truncate(confirmed.saturating_add(kept).max(self.start as usize));
         self.synced();
     }
 }
@@ -269,16 +268,7 @@ pub struct State {
 /// it has met, so that one of them is searched.
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State {
-            disk,
-            photo,
-            logs,
-            services,
-            versions,
-            era,
-            budget,
-            history,
-        } = self;
+        let State { disk, photo, logs, services, versions, era, budget, history } = self;
         let mut in_one_order: Vec<&Service> = services.iter().collect();
         in_one_order.sort_unstable();
         (disk, photo, logs, in_one_order, versions, era, budget, history).hash(hasher);

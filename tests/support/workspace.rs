@@ -127,13 +127,16 @@ pub fn below(folder: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// What the last look said, when time is up.
 pub fn wait_until<T>(within: Duration, mut look: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    const LONGEST: Duration = Duration::from_millis(20);
     let began = Instant::now();
+    let mut pause = Duration::from_millis(1);
     loop {
         match look() {
             Ok(found) => return Ok(found),
             Err(why) if began.elapsed() >= within => return Err(format!("not within {within:?}: {why}")),
             // Between two looks the processor belongs to the program that is being waited for.
-            Err(_) => std::thread::park_timeout(Duration::from_millis(2)),
+            Err(_) => std::thread::park_timeout(pause),
         }
+        pause = (pause * 2).min(LONGEST);
     }
 }

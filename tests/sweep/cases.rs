@@ -7,6 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::support::trace::step::usual_spelling;
 
+/// After so many failures the rest is not tried: each may have waited for its deadline.
+const ENOUGH: usize = 12;
+
 /// What one case came to.
 pub enum Verdict {
     /// The fault was made, and every promise held.
@@ -43,7 +46,7 @@ pub fn count_up(workers: usize, case: impl Fn(usize) -> Verdict + Sync) -> usize
     let held = AtomicUsize::new(0);
     let broken = Mutex::new(Vec::new());
     beside(workers, || {
-        while !past.load(Ordering::SeqCst) {
+        while !past.load(Ordering::SeqCst) && count(&broken) < ENOUGH {
             let number = next.fetch_add(1, Ordering::SeqCst);
             match guarded(|| case(number), || format!("case {number}")) {
                 Verdict::Held => drop(held.fetch_add(1, Ordering::SeqCst)),
@@ -64,7 +67,7 @@ pub fn each<T: Sync + std::fmt::Debug>(workers: usize, items: &[T], case: impl F
     let next = AtomicUsize::new(0);
     let (broken, past) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     beside(workers, || {
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::SeqCst)) {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::SeqCst)).filter(|_| count(&broken) < ENOUGH) {
             match guarded(|| case(item), || format!("{item:?}")) {
                 Verdict::Held => {}
                 Verdict::Past => keep(&past, item),
@@ -84,6 +87,10 @@ fn beside(workers: usize, work: impl Fn() + Sync) {
     });
 }
 
+fn count<T>(list: &Mutex<Vec<T>>) -> usize {
+    list.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
 fn keep<T>(list: &Mutex<Vec<T>>, item: T) {
     list.lock().unwrap_or_else(PoisonError::into_inner).push(item);
 }
@@ -100,7 +107,7 @@ fn guarded(case: impl FnOnce() -> Verdict, name: impl FnOnce() -> String) -> Ver
 /// Equal findings are told once, with the cases in which they were made; then the scenes of the first of each.
 fn tell(broken: Vec<Case>) {
     const FINDINGS: usize = 30;
-    const NAMES: usize = 30;
+    const NAMES: usize = 12;
     const SCENES: usize = 4;
     if broken.is_empty() {
         return;
@@ -114,6 +121,9 @@ fn tell(broken: Vec<Case>) {
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
     let mut told = format!("{} cases broke a promise, with {} findings\n", broken.len(), groups.len());
+    if broken.len() >= ENOUGH {
+        told += "(no more were tried)\n";
+    }
     for (finding, cases) in groups.iter().take(FINDINGS) {
         told += &format!("\n== in {} cases: {finding}\n", cases.len());
         cases.iter().take(NAMES).for_each(|index| told += &format!("   {}\n", broken[*index].name));

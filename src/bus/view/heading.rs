@@ -53,14 +53,8 @@ impl View {
     pub fn heading(&self, path: &Path) -> Result<Option<Heading>, BusError> {
         match self.disk.read(path, READ_MAX) {
             Ok(text) => Ok(text.map(Heading::of)),
-            Err(error) => match self.disk.stat(path)? {
-                None => Ok(None),
-                // There, but a link, a FIFO, too large, or not ours to read: it is listed all the same.
-                Some(_) => {
-                    drop(error);
-                    Ok(Some(Heading::default()))
-                }
-            },
+            // There, but a link, a FIFO, too large, or not ours to read: it is listed all the same.
+            Err(_) => Ok(self.disk.stat(path)?.map(|_| Heading::default())),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `postroom demo`: the main job on real files, in a folder of its own: a service, an extension, an agent that is a shell, and
 //! where each file goes. Every step is checked; the exit code says whether all of it really happened.
 
+#![allow(clippy::disallowed_methods, reason = "the demo's workspace is its own")]
+
 mod acts;
 mod stage;
 

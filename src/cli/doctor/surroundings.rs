@@ -1,6 +1,6 @@
 //! What the bus stands on: the file system, locks, the clock, events, free space, and the settings beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs2::FileExt as _;
 use postroom::bus::disk::Sync;
@@ -70,7 +70,7 @@ pub fn locks_and_clock(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn clock(patient: &Patient, fresh: &PathBuf) -> Option<Finding> {
+fn clock(patient: &Patient, fresh: &Path) -> Option<Finding> {
     let stat = patient.disk.stat(fresh).ok().flatten()?;
     let file_ms = u64::try_from(stat.st_mtime).ok()?.saturating_mul(1_000);
     let apart = file_ms.abs_diff(units::now_ms());
