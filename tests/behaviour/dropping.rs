@@ -42,11 +42,14 @@ fn a_file_is_not_taken_while_its_writer_has_it_open() {
     // The whole message is there, but the writer has not closed it: he could go on.
     let mut slow = File::create(bus.path("slow.json")).unwrap();
     slow.write_all(echo("slow", "alice", "1").as_bytes()).unwrap();
-    // So could he after far more than the grace time, in which others are answered and given up.
+    // So could he after far more than the grace time, in which others are given up and answered. No event tells of a new
+    // name of an old file: only a scan finds it, and with it the slow one.
     bus.write("torn.json", "{").until("the torn one given up", |bus| bus.dead().len() == 1);
-    for n in 0..20 {
-        bus.drop("quick.json", echo(&format!("quick-{n}"), "alice", "2"));
-        bus.until("an answer", |bus| bus.exists(format!("inbox/alice/quick-{n}.reply.json")));
+    for n in 0..3 {
+        bus.write(".hidden", echo(&format!("scanned-{n}"), "alice", "2"));
+        fs::hard_link(bus.path(".hidden"), bus.path("scanned.json")).unwrap();
+        bus.remove(".hidden");
+        bus.until("an answer", |bus| bus.exists(format!("inbox/alice/scanned-{n}.reply.json")));
     }
     assert!(bus.exists("slow.json") && !bus.exists("inbox/alice/slow.reply.json"));
     drop(slow);

@@ -17,6 +17,9 @@ mod records;
 mod retries;
 mod session;
 mod splits;
+mod stopping;
+// This program uses a part of it.
+#[allow(unused_imports)]
 #[path = "../support/mod.rs"]
 mod support;
 mod twice;

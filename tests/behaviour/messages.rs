@@ -13,11 +13,8 @@ fn id_and_timestamp_are_given_where_they_are_absent_and_stay_the_same() {
     let delivered = bus.json(format!("inbox/bob/{name}"));
     let id = string(&delivered, "id");
     assert_eq!(name, format!("{id}.json"));
-    assert!(delivered["timestamp"].as_u64().unwrap() > 1_700_000_000_000);
-    assert_eq!(
-        delivered["timestamp"].as_u64().unwrap() / 60_000,
-        delivered["delivery"]["acceptedAt"].as_u64().unwrap() / 60_000
-    );
+    let accepted = delivered["delivery"]["acceptedAt"].as_u64().unwrap();
+    assert!(delivered["timestamp"].as_u64().unwrap().abs_diff(accepted) < 600_000, "{delivered}");
     // What is archived is the file as it came.
     let archived = std::fs::read_to_string(&bus.archived()[0]).unwrap();
     assert_eq!(archived, r#"{"sender":"alice","recipient":"bob","action":"note","payload":1}"#);
@@ -90,7 +87,10 @@ fn a_delivery_that_the_sender_wrote_is_dropped() {
         .once();
     for id in ["a-1", "b-1"] {
         let text = bus.text(format!("inbox/bob/{id}.json"));
-        assert!(!text.contains("signed\"") || text.contains("unsigned"), "{text}");
+        assert!(
+            text.matches("\"delivery\"").count() == 1 && !text.contains("keyId") && !text.contains("u0069"),
+            "{text}"
+        );
         let delivery = &bus.json(format!("inbox/bob/{id}.json"))["delivery"];
         assert_eq!(
             (&delivery["trust"], &delivery["hops"], &delivery["attempt"]),
