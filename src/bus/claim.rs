@@ -85,6 +85,14 @@ pub struct Opened {
 
 /// Looks at a file in the drop and reads it, unless it has more than `max_bytes`.
 pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskError> {
+    // Looked at first: opening a FIFO would let its writer go on, and opening a device may do anything.
+    match rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if disk::is_regular(&stat) => {}
+        Ok(stat) if disk::is_folder(&stat) => return Ok(Found::Folder),
+        Ok(stat) => return Ok(Found::NotAFile(FileState::of(&stat))),
+        Err(Errno::NOENT) => return Ok(Found::Gone),
+        Err(e) => return Err(DiskError::new("look at", name, e)),
+    }
     let fd = match disk.open_drop(name) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(Found::Gone),

@@ -100,8 +100,8 @@ const PRIVATE_FOLDER: Mode = Mode::RWXU;
 impl Disk {
     /// Opens a bus folder. It must exist.
     pub fn open(path: &Path) -> Result<Disk, DiskError> {
-        let root =
-            sys::openat(CWD, path, FOLDER, Mode::empty()).map_err(|e| DiskError::new("open the bus", path, e))?;
+        let root = retry_on_intr(|| sys::openat(CWD, path, FOLDER, Mode::empty()))
+            .map_err(|e| DiskError::new("open the bus", path, e))?;
         Ok(Disk { root, path: path.to_owned() })
     }
 

@@ -189,6 +189,10 @@ impl Active<'_> {
         now: Now,
     ) -> Result<Effect, BusError> {
         let message = &claimed.message;
+        let body_code = match &body {
+            ReplyBody::Error(error) => Some(error.code),
+            ReplyBody::OfMessage | ReplyBody::Payload(_) => None,
+        };
         let response = Action::parse(Envelope::RESPONSE).expect("a constant that is a valid action");
         let reply = Reply {
             id: reply_id(hops + 1, claimed.claim.name.ticket),
@@ -202,7 +206,9 @@ impl Active<'_> {
             Some(envelope) => reply.to_envelope(message, envelope),
             None => reply.to(message),
         };
-        let responder = claimed.part.as_ref().map(AgentId::as_str);
+        // The one name that the first message with this id may be answered under is not for the second.
+        let is_conflict = matches!(&body_code, Some(Code::IdConflict));
+        let responder = claimed.part.as_ref().map(AgentId::as_str).or(is_conflict.then_some(AgentId::POSTROOM));
         let stem = layout::reply_stem(message.id().as_str(), responder);
         let target = self.inbox_target(message.sender(), stem)?;
         Ok(effect(target, &rendered))

@@ -19,10 +19,10 @@ fn what_runs_too_long_and_what_has_not_started_waits_for_the_next_service_uncoun
     let said = service.stop();
     assert!(said.contains("1 handler may still finish"), "{said}");
     assert_snapshot!(bus.tree(), @"
-    deferred/DUE.1.T1~1.json
-    deferred/DUE.1.T2~2.json
-    deferred/DUE.1.T3~3.json
-    deferred/DUE.1.T4~4.json
+    deferred/0.1.T1~1.json
+    deferred/0.1.T2~2.json
+    deferred/0.1.T3~3.json
+    deferred/0.1.T4~4.json
     ");
     bus.install("slow", &[echoing()]).once();
     assert_snapshot!(bus.tree(), @"

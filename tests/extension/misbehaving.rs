@@ -109,7 +109,7 @@ async fn replies_that_are_not_json() {
         ("{", "ends too early"),
         ("1 2", "column 3"),
         ("NaN", "NaN"),
-        (r#"{"a":1,"\u0061":2}"#, "twice"),
+        (r#"{"a":1,"\u0061":2}"#, "already used"),
         ("18014398509481982", "2^53"),
     ] {
         let (code, retry, said) = ending_of(replying(text)).await;
