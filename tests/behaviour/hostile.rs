@@ -96,7 +96,7 @@ fn evil_bus() -> Session {
             r#"{{"id":"a-8","sender":"alice","recipient":"bob","action":"note","payload":1,{escaped}:2,{escaped}:3}}"#
         ),
         format!("{EVIL}{{"),
-        message("a-9", "alice", "postroom", &format!("mcp.core.\u{202e}"), &escaped),
+        message("a-9", "alice", "postroom", "mcp.core.\u{202e}", &escaped),
         message(
             "a-10",
             "alice",

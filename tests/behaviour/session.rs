@@ -20,7 +20,7 @@ use crate::mock::{self, Mock};
 use crate::support::workspace::{Durability, Workspace, below, wait_until};
 
 /// Far more than anything takes on a loaded machine; only a service that hangs needs it.
-pub const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// A workspace with a fresh bus.
 pub struct Session {
