@@ -152,7 +152,7 @@ impl Ids {
         let mut lines = 0_u64;
         loop {
             line.clear();
-            if lines % 4096 == 0 {
+            if lines.is_multiple_of(4096) {
                 room.beat_if_due(disk)?;
             }
             lines += 1;

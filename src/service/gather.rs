@@ -205,10 +205,7 @@ impl Active<'_> {
     /// Looks at a file in the drop: a candidate, or a reason to leave it there.
     fn look_at(&mut self, name: OsString, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
         let max = self.core.settings.bus.max_message_bytes;
-        let found = match claim::open(self.disk(), &name, max) {
-            Ok(found) => found,
-            Err(error) => return Err(error.into()),
-        };
+        let found = claim::open(self.disk(), &name, max)?;
         match found {
             Found::Gone | Found::Folder => self.drop.settled(&name),
             Found::NotAFile(state) => return Ok(Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE))),

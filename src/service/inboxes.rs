@@ -232,7 +232,7 @@ mod tests {
 
     /// `seconds` later by the monotonic clock, while the wall clock jumps about.
     fn later(now: Now, seconds: u64) -> Now {
-        let wall_ms = if seconds % 2 == 0 { 0 } else { now.wall_ms * 2 };
+        let wall_ms = if seconds.is_multiple_of(2) { 0 } else { now.wall_ms * 2 };
         Now { wall_ms, mono: now.mono + Duration::from_secs(seconds) }
     }
 

@@ -174,13 +174,13 @@ impl Active<'_> {
             return Ok(());
         }
         self.calendar.set(now.wall_ms);
-        if self.core.durability() == Durability::Full {
-            if let Err(error) = self.core.disk.sync_all() {
-                // What the kernel could not write it calls written from now on: a second success would prove nothing. The
-                // log is kept as it is for the rest of this term.
-                self.pinned = true;
-                return Err(error.into());
-            }
+        if self.core.durability() == Durability::Full
+            && let Err(error) = self.core.disk.sync_all()
+        {
+            // What the kernel could not write it calls written from now on: a second success would prove nothing. The
+            // log is kept as it is for the rest of this term.
+            self.pinned = true;
+            return Err(error.into());
         }
         let beginning = self.beginning()?;
         self.log.checkpoint(&self.room, &beginning)?;

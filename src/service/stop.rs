@@ -38,7 +38,7 @@ impl Active<'_> {
     pub(super) fn leave(&mut self) -> Result<(), BusError> {
         let now = Now::get();
         if self.left {
-            return Ok(self.room.remove(&self.core.disk)?);
+            return self.room.remove(&self.core.disk);
         }
         let packed = self.stop_packing()?;
         if self.relist {
