@@ -49,6 +49,7 @@ fn a_second_service_stands_by_and_takes_over_when_the_first_is_killed() {
     second.until_it_says("standing by");
     bus.drop("1.json", echo("m-1", "alice", "1"));
     bus.until("the answer", |bus| bus.exists("inbox/alice/m-1.reply.json"));
+    bus.until("its story is told", |bus| !bus.steps(&["finished"]).is_empty());
     // Dropped means killed. Its lock comes free, so nobody waits for the end of the lease.
     drop(first);
     second.until_it_says("active on");

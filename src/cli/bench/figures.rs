@@ -40,6 +40,8 @@ pub struct Floor {
     pub messages: u32,
     pub us_per_message: f64,
     pub per_second: f64,
+    /// One strict parse of such a message, in memory.
+    pub strict_parse_us: f64,
 }
 
 /// What was measured of a run.
