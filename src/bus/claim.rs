@@ -16,6 +16,7 @@ use super::disk::{self, Disk, DiskError, Moved};
 use super::error::BusError;
 use super::layout::{self, ClaimName, Ticket, WaitingName};
 use super::room::Room;
+use crate::message::{Given, Message};
 
 /// What tells one state of one file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,6 +285,16 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
     let dropped_as = format!("{}.json", name.stem);
     Ok(Read::Message(Claim { name, dropped_as, state }, bytes))
 }
+
+/// The priority of a message in the drop, read ahead of its turn. `None`: it is no message now, or too large for a glance.
+pub fn priority_of(disk: &Disk, name: &OsStr) -> Option<u8> {
+    let Ok(Found::File(opened)) = open(disk, name, GLANCE) else { return None };
+    let given = Given { file_identity: (opened.state.inode, opened.state.modified_ns), now_ms: 0 };
+    Message::parse(opened.bytes, given).ok().map(|message| message.priority())
+}
+
+/// How many bytes are read of a message only to see its priority.
+const GLANCE: u64 = 64 * 1024;
 
 /// A hard link to a file elsewhere could change it behind our back; after the grace time it is moved aside.
 pub fn has_other_links(state: &FileState) -> bool {

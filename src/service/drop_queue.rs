@@ -10,10 +10,13 @@ use super::claimed::Key;
 use super::clock::Now;
 use crate::bus::claim::{self, FileState};
 use crate::bus::{BusError, Disk};
-use crate::message::AgentId;
+use crate::message::{AgentId, DEFAULT_PRIORITY};
 
 /// Up to this many names are taken at a time; as many are put in order when they are read, so a short list needs no sorting.
 pub const BATCH: usize = 256;
+
+/// In a queue longer than a batch, so many names are looked at further down in each pass.
+const PEEK: usize = 4096;
 
 /// A file that cannot be taken yet.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,12 @@ pub struct Parked {
 #[derive(Debug, Default)]
 pub struct DropQueue {
     queue: VecDeque<OsString>,
+    /// How many names at the front of the queue were looked at for their priority.
+    peeked: usize,
+    /// Names that were taken out of the queue because their messages are more urgent than most, or less; in order.
+    urgent: BTreeMap<(u8, u64), OsString>,
+    late: BTreeMap<(u8, u64), OsString>,
+    ranked: u64,
     pending: HashMap<OsString, Pending>,
     parked: HashMap<AgentId, BTreeMap<Order, Parked>>,
     parked_names: HashSet<OsString>,
@@ -71,6 +80,9 @@ impl DropQueue {
             names.sort_unstable();
         }
         self.queue = names.into();
+        self.peeked = 0;
+        self.urgent.clear();
+        self.late.clear();
         self.for_checkpoint.clear();
         Ok(())
     }
@@ -91,15 +103,46 @@ impl DropQueue {
     }
 
     pub fn pop(&mut self) -> Option<OsString> {
-        self.queue.pop_front()
+        if let Some((_, name)) = self.urgent.pop_first() {
+            return Some(name);
+        }
+        if let Some(name) = self.queue.pop_front() {
+            self.peeked = self.peeked.saturating_sub(1);
+            return Some(name);
+        }
+        self.late.pop_first().map(|(_, name)| name)
+    }
+
+    /// Looks further down a long queue for messages of another priority than most have, and puts them where they belong. A bit
+    /// at a time, so that a backlog of 100,000 is answered from the start and its urgent messages within a second. What cannot
+    /// be read now keeps its place.
+    pub fn peek(&mut self, disk: &Disk) {
+        if self.queue.len() <= BATCH {
+            return;
+        }
+        let end = self.queue.len().min(self.peeked + PEEK);
+        let looked: Vec<OsString> = self.queue.drain(self.peeked..end).collect();
+        let rest = self.queue.split_off(self.peeked);
+        for name in looked {
+            match claim::priority_of(disk, &name) {
+                Some(priority) if priority != DEFAULT_PRIORITY => {
+                    self.ranked += 1;
+                    let lane = if priority > DEFAULT_PRIORITY { &mut self.urgent } else { &mut self.late };
+                    lane.insert((9 - priority.min(9), self.ranked), name);
+                }
+                Some(_) | None => self.queue.push_back(name),
+            }
+        }
+        self.peeked = self.queue.len();
+        self.queue.extend(rest);
     }
 
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.urgent.len() + self.late.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len() == 0
     }
 
     /// Notes that a file is not ready. `true`: it has now been as it is for the whole of `grace`.

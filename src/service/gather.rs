@@ -69,6 +69,7 @@ impl Active<'_> {
         if let Some(candidates) = self.gather_suspect()? {
             return Ok(candidates);
         }
+        self.drop.peek(&self.core.disk);
         let mut candidates = Vec::new();
         let mut refused = None;
         let mut bytes = 0;

@@ -89,6 +89,23 @@ fn higher_priority_goes_first_among_what_waits() {
 }
 
 #[test]
+fn an_urgent_message_does_not_wait_behind_a_backlog() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    bus.drop("000.json", message_with(r#""priority":1"#, "late", "alice", "bob", "note", "1"));
+    for n in 1..=900 {
+        bus.drop(&format!("{n:03}.json"), message(&format!("m-{n:03}"), "alice", "bob", "note", "1"));
+    }
+    bus.drop("901.json", message_with(r#""priority":9"#, "urgent", "alice", "bob", "note", "1")).once();
+    let told = bus.steps(&["delivered"]);
+    let of_others: Vec<&String> = told.iter().filter(|step| step.starts_with("m-")).collect();
+    assert_eq!(told.first().map(String::as_str), Some("urgent delivered"));
+    assert_eq!(told.last().map(String::as_str), Some("late delivered"));
+    assert_eq!(of_others.len(), 900);
+    assert!(of_others.is_sorted(), "the others keep their order");
+}
+
+#[test]
 fn one_that_waits_for_its_time_lets_later_ones_pass() {
     let bus = Session::new();
     let later = message_with(r#""notBefore":4102444800000"#, "m-1", "alice", "bob", "note", "1");
