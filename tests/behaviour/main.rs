@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod bounds;
+mod contention;
 mod control;
 mod delivery;
 mod dropping;
