@@ -398,6 +398,31 @@ fn a_deferred_message_that_is_back_in_the_room_waits_again() {
     assert_eq!(bus.names("inbox/alice"), [""; 0]);
 }
 
+/// Its file is in the room as the second attempt: the id stays taken, or a copy in the drop would be handled beside it.
+#[test]
+fn a_resumed_message_that_is_still_in_the_room_keeps_its_id() {
+    for waits_as in [ClaimName::next_attempt, ClaimName::clone] {
+        let bus = Bus::new();
+        let mut old = bus.earlier_room();
+        let first = claim();
+        let record = old.deferred(&first, &waits_as(&first));
+        old.decide(&record);
+        old.note_id(&record);
+        // Waiting did not count it up; that its service died did.
+        old.began(&waits_as(&first));
+        old.put(first.next_attempt(), &echo());
+        drop(old);
+        let OldRoom { room, mut log, .. } = bus.room(2, bus.here());
+        term::take_others(&bus.disk, &room).expect("taken over");
+        let mut journal = Journal::new("first".into(), room.term);
+        let mut ids = Ids::load(&bus.disk, &room, 30, now_ms()).expect("ids");
+        recover::recover(&bus.disk, &room, &mut log, &mut journal, &mut ids, Durability::Process, now_ms())
+            .expect("recovered");
+        let seen = ids.seen("alice", "m-1").map(|seen| seen.ticket);
+        assert_eq!(seen, Some(first.ticket), "it waited as {}", waits_as(&first));
+    }
+}
+
 /// It was put off as `waits_as`, resumed, and answered as that attempt; `back` puts its file back, and it is not answered again.
 #[track_caller]
 fn resumed_and_answered(waits_as: impl Fn(&ClaimName) -> ClaimName, back: impl Fn(&OldRoom, &ClaimName, &ClaimName)) {
@@ -512,6 +537,25 @@ fn a_delivery_that_waits_is_not_made_again() {
     let parts = |name: &String| layout::WaitingName::parse(name).map(|waiting| waiting.claim);
     let waits: Vec<_> = bus.names("deferred").iter().filter_map(parts).collect();
     assert_eq!(waits, [split.deliveries[0].next_attempt()]);
+}
+
+#[test]
+fn a_delivery_that_was_resumed_is_not_made_again() {
+    let bus = Bus::new();
+    let mut room = bus.earlier_room();
+    let split = split(&mut room);
+    let second = split.deliveries[0].next_attempt();
+    let own = room.record(&split.deliveries[0], Finish::Deferred { name: second.waiting(NEVER_MS) }, Vec::new());
+    room.decide(&own);
+    room.put(&second, &split.text);
+    drop(room);
+    bus.serve();
+    for agent in ["agent-b", "agent-c"] {
+        assert_eq!(bus.names(&format!("inbox/{agent}")), ["m-1.json"], "{agent}");
+    }
+    let journal = bus.text(format!("archive/{}/{}", today(), layout::JOURNAL));
+    let delivered = |line: &&str| line.contains(r#""step":"delivered""#) && line.contains(&second.ticket.to_string());
+    assert_eq!(journal.lines().filter(delivered).count(), 1, "{journal}");
 }
 
 #[test]
