@@ -35,20 +35,44 @@ pub(super) fn carry_out(
     if latest.get(&record.claim.ticket) != Some(&index) {
         return Ok(Undone::No);
     }
-    let message = message_file(disk, remains, record)?;
+    let message = message_file(disk, remains, record, record.claim.attempt)?;
     publish_again(disk, room, remains, latest, index, message.as_deref())?;
     if let Some(path) = &message {
         publish::finish(disk, room, path, folders, &record.finish)?;
         return Ok(Undone::No);
     }
-    let waits = matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. });
-    let is_gone = waits && disk.stat(&record.finish.path())?.is_none();
-    Ok(if is_gone && record.claim.ticket.part.is_none() { Undone::Yes } else { Undone::No })
+    is_undone(disk, remains, latest, index)
 }
 
-/// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under this attempt or one before.
-fn message_file(disk: &Disk, remains: &Remains, record: &Record) -> Result<Option<PathBuf>, BusError> {
-    let is_it = |claim: &ClaimName| claim.ticket == record.claim.ticket && claim.attempt <= record.claim.attempt;
+/// Is the message, which was put off, nowhere any more? This asks about one whose handling began again after that, too: its
+/// claim can have been undone with all that followed.
+pub(super) fn is_undone(
+    disk: &Disk,
+    remains: &Remains,
+    latest: &HashMap<Ticket, usize>,
+    index: usize,
+) -> Result<Undone, BusError> {
+    let record = &remains.records[index];
+    let waits = matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. });
+    let is_last = latest.get(&record.claim.ticket) == Some(&index);
+    if !waits || !is_last || record.claim.ticket.part.is_some() {
+        return Ok(Undone::No);
+    }
+    // Under a higher attempt, too: it was resumed, and that stayed.
+    let is_there =
+        disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record, u32::MAX)?.is_some();
+    Ok(if is_there { Undone::No } else { Undone::Yes })
+}
+
+/// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under `last_attempt` or one
+/// before.
+fn message_file(
+    disk: &Disk,
+    remains: &Remains,
+    record: &Record,
+    last_attempt: u32,
+) -> Result<Option<PathBuf>, BusError> {
+    let is_it = |claim: &ClaimName| claim.ticket == record.claim.ticket && claim.attempt <= last_attempt;
     let in_room = remains.files.iter().find(|(name, _)| ClaimName::parse(name).is_some_and(|claim| is_it(&claim)));
     if let Some((_, path)) = in_room {
         return Ok(Some(path.clone()));
@@ -123,7 +147,7 @@ fn has_gone_its_way(
         let is_final = matches!(record.finish, Finish::Archive { .. } | Finish::DeadLetter { .. });
         return Ok(is_final
             || disk.stat(&record.finish.path())?.is_some()
-            || message_file(disk, remains, record)?.is_some());
+            || message_file(disk, remains, record, u32::MAX)?.is_some());
     }
     let is_it = |name: &str| ClaimName::parse(name).is_some_and(|other| other.ticket == claim.ticket);
     let Some((_, path)) = remains.files.iter().find(|(name, _)| is_it(name)) else { return Ok(false) };
