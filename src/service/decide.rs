@@ -1,23 +1,18 @@
 //! Outcomes become decisions: what is published, where the message goes, what is remembered of it. Nothing here touches the disk
 //! but to look which names are free.
 
-use serde::Serialize;
-
 use super::active::Active;
 use super::check::{Answers, InboxState};
 use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
-use crate::bus::claim::Claim;
 use crate::bus::layout::{self, ClaimName, Ticket};
 use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target};
 use crate::bus::{BusError, publish};
 use crate::control::{Change, Registration};
 use crate::message::{
-    Action, AgentId, Code, Delivery, Envelope, Failure, Field, JsonText, Message, MessageId, Refusal, Rendered, Reply,
-    ReplyBody, ReplyError, Salvage, Trust,
+    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Message, MessageId, Rendered, Reply, ReplyBody, Trust,
 };
-use crate::policy::limits::ERROR_REPLY_BOUND;
 use crate::policy::{Refused, retry};
 
 /// One message whose fate is decided in memory: the next step is to make that durable.
@@ -46,29 +41,8 @@ pub struct Handler {
     pub took_us: u64,
 }
 
-/// The content of a `.why.json`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Why<'a> {
-    code: &'a str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
-    at: u64,
-    attempts: u32,
-    dropped_as: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sender: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'a str>,
-}
-
 /// The id of one of our own replies says how deep in a chain it is, so an answer to it can be counted without remembering it.
-fn reply_id(hops: u32, ticket: Ticket) -> MessageId {
+pub(super) fn reply_id(hops: u32, ticket: Ticket) -> MessageId {
     MessageId::parse(&format!("r{hops}.{ticket}")).expect("a letter, digits, a point and a ticket are a valid id")
 }
 
@@ -79,7 +53,7 @@ pub fn hops_of_reply(id: &str) -> Option<u32> {
     hops.parse().ok()
 }
 
-fn effect(to: Target, rendered: &Rendered) -> Effect {
+pub(super) fn effect(to: Target, rendered: &Rendered) -> Effect {
     let [head, _, tail] = rendered.segments();
     let shared = rendered.shared_range();
     let mut body = vec![Piece::Bytes(head.to_vec())];
@@ -93,7 +67,7 @@ fn effect(to: Target, rendered: &Rendered) -> Effect {
 }
 
 impl Active<'_> {
-    fn story(&self, claimed: &Claimed, outcome: &str, now: Now) -> Story {
+    pub(super) fn story(&self, claimed: &Claimed, outcome: &str, now: Now) -> Story {
         let message = &claimed.message;
         Story {
             outcome: outcome.to_owned(),
@@ -109,7 +83,7 @@ impl Active<'_> {
         }
     }
 
-    fn decision(
+    pub(super) fn decision(
         &self,
         claimed: Claimed,
         finish: Finish,
@@ -143,7 +117,7 @@ impl Active<'_> {
     }
 
     /// What is remembered of a message that passed the checks. Of one delivery of several: nothing of its own.
-    fn id_note(claimed: &Claimed, state: IdState, hops: u32, recipients: Vec<String>) -> Option<IdNote> {
+    pub(super) fn id_note(claimed: &Claimed, state: IdState, hops: u32, recipients: Vec<String>) -> Option<IdNote> {
         let message = &claimed.message;
         claimed.claim.name.ticket.part.is_none().then(|| IdNote {
             state,
@@ -168,7 +142,7 @@ impl Active<'_> {
 
     /// A free name in an inbox. Names that this batch has chosen already count as taken, and for the limits the file and its
     /// inbox are there from now on: one batch must not go beyond them.
-    fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
+    pub(super) fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
         if self.inbox_state(agent)? == InboxState::Absent {
             self.inboxes.folder_made();
             self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
@@ -179,7 +153,7 @@ impl Active<'_> {
     }
 
     /// An answer of the handler `by`, as a file in the sender's inbox.
-    fn reply_effect(
+    pub(super) fn reply_effect(
         &mut self,
         claimed: &Claimed,
         by: &AgentId,
@@ -359,144 +333,6 @@ impl Active<'_> {
         Ok(decision)
     }
 
-    /// It is given up: the reason beside it, and an error reply to its sender.
-    pub(super) fn dead(
-        &mut self,
-        claimed: Claimed,
-        refused: Refused,
-        details: Option<&JsonText>,
-        by: Option<(&Handler, Option<&Envelope>)>,
-        hops: u32,
-        now: Now,
-    ) -> Result<Decision, BusError> {
-        let message = claimed.message.clone();
-        let recipient = claimed.part.as_ref().map_or_else(|| message.recipient().to_string(), ToString::to_string);
-        let about = About {
-            id: Some(message.id().as_str()),
-            sender: Some(message.sender().as_str()),
-            recipient: Some(recipient),
-            action: Some(message.action().as_str()),
-        };
-        let (finish, why) = dead_files(&claimed.claim, &refused, about, now);
-        let mut effects = vec![why];
-        // A failure cannot answer a failure, and a name that is not the sender's own gets nothing.
-        let may_answer = message.in_reply_to().is_none() && !self.is_reserved(message.sender());
-        if may_answer && self.takes_error_replies(message.sender(), now)? {
-            let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
-            let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
-            let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
-            effects.push(self.reply_effect(&claimed, name, hops, body, envelope, now)?);
-        }
-        let mut story = self.story(&claimed, "dead", now);
-        (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message));
-        if let Some((handler, _)) = by {
-            (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
-        }
-        let note = uses_id(refused.code)
-            .then(|| Self::id_note(&claimed, IdState::Released, hops, vec![message.recipient().to_string()]))
-            .flatten();
-        Ok(self.decision(claimed, finish, effects, note, story))
-    }
-
-    /// It is not even a message: aside with it, and a word to whoever can be read as its sender and is known.
-    pub(super) fn unfit(&mut self, claim: Claim, refusal: &Refusal, now: Now) -> Result<Decision, BusError> {
-        let refused = Refused::from(refusal);
-        let salvage: &Salvage = &refusal.envelope;
-        let about = About {
-            id: salvage.id.as_ref().map(MessageId::as_str),
-            sender: salvage.sender.as_ref().map(AgentId::as_str),
-            recipient: salvage.recipient.clone(),
-            action: salvage.action.as_deref(),
-        };
-        let (finish, why) = dead_files(&claim, &refused, about, now);
-        let mut effects = vec![why];
-        effects.extend(self.reply_to_unfit(&claim, salvage, &refused, now)?);
-        let story = Story {
-            outcome: "dead".into(),
-            id: salvage.id.as_ref().map(ToString::to_string),
-            sender: salvage.sender.as_ref().map(ToString::to_string),
-            recipient: salvage.recipient.clone(),
-            action: salvage.action.clone(),
-            accepted_at: claim.name.ticket.accepted_ms(),
-            at: now.wall_ms,
-            code: Some(refused.code.to_string()),
-            message: Some(refused.message),
-            ..Story::default()
-        };
-        let record = Record {
-            term: self.room.term,
-            place: self.room.place.clone(),
-            claim: claim.name,
-            finish,
-            effects,
-            id: None,
-            answers: None,
-            story,
-        };
-        Ok(Decision {
-            record,
-            message: None,
-            key: None,
-            parts: Vec::new(),
-            due: None,
-            bytes: claim.state.bytes,
-            staged: false,
-        })
-    }
-
-    fn reply_to_unfit(
-        &mut self,
-        claim: &Claim,
-        salvage: &Salvage,
-        refused: &Refused,
-        now: Now,
-    ) -> Result<Option<Effect>, BusError> {
-        let (Some(sender), Some(id)) = (&salvage.sender, &salvage.id) else { return Ok(None) };
-        let known = self.registry.contains(sender) || self.inbox_state(sender)? == InboxState::Folder;
-        if salvage.is_answer || !known || self.is_reserved(sender) || !self.takes_error_replies(sender, now)? {
-            return Ok(None);
-        }
-        let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
-        let unknown = Action::parse("unknown").expect("a constant that is a valid action");
-        let action = salvage.action.as_deref().and_then(|action| Action::parse(action).ok()).unwrap_or(unknown);
-        let error = ReplyError { code: refused.code, message: &refused.message, details: None };
-        let reply = Reply {
-            id: reply_id(1, claim.name.ticket),
-            responder: &service,
-            action: &action,
-            now_ms: now.wall_ms,
-            body: ReplyBody::Error(error),
-            delivery: &Delivery {
-                accepted_at: claim.name.ticket.accepted_ms(),
-                attempt: claim.name.attempt,
-                trust: Trust::Unsigned,
-                hops: 1,
-                traceparent: None,
-            },
-        };
-        let Some(rendered) = reply.to_refused(salvage, error) else { return Ok(None) };
-        let target = self.inbox_target(sender, layout::reply_stem(id.as_str(), None))?;
-        Ok(Some(effect(target, &rendered)))
-    }
-
-    /// Is there a place for an error reply, and does anybody read there?
-    fn takes_error_replies(&mut self, sender: &AgentId, now: Now) -> Result<bool, BusError> {
-        let limits = &self.core.settings.limits;
-        if !self.inbox_is_usable(sender)? {
-            return Ok(false);
-        }
-        let is_new = self.inbox_state(sender)? == InboxState::Absent;
-        if is_new && limits.agents != 0 && self.inboxes.folders(&self.core.disk)? >= limits.agents {
-            return Ok(false);
-        }
-        let counted = self.inboxes.count(&self.core.disk, sender, ERROR_REPLY_BOUND, now)?;
-        Ok(counted < ERROR_REPLY_BOUND)
-    }
-
-    fn is_reserved(&self, name: &AgentId) -> bool {
-        name.is_postroom() || self.lanes.host().package(name.as_str()).is_some()
-    }
-
     /// What a control command would change, as effects.
     pub(super) fn change_effect(change: &Change) -> Effect {
         match change {
@@ -519,58 +355,6 @@ impl Decision {
         if let (Ok(agent), false) = (agent, self.record.effects.iter().any(|effect| changes(&effect.to))) {
             self.record.effects.push(Active::change_effect(&Change::Register(agent, registration)));
         }
-    }
-}
-
-struct About<'a> {
-    id: Option<&'a str>,
-    sender: Option<&'a str>,
-    recipient: Option<String>,
-    action: Option<&'a str>,
-}
-
-fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, now: Now) -> (Finish, Effect) {
-    let (name, why_name) = claim.name.dead();
-    let why = Why {
-        code: refused.code.as_str(),
-        message: &refused.message,
-        hint: refused.hint.as_deref(),
-        at: now.wall_ms,
-        attempts: claim.name.attempt,
-        dropped_as: &claim.dropped_as,
-        id: about.id,
-        sender: about.sender,
-        recipient: about.recipient,
-        action: about.action,
-    };
-    let mut text = serde_json::to_vec_pretty(&why).expect("our own types are always JSON");
-    text.push(b'\n');
-    (Finish::DeadLetter { name }, Effect::whole(Target::Why { name: why_name }, text))
-}
-
-/// Does a message that ends for this reason hold its id until the next checkpoint? Not where the id is another message's, or
-/// nobody's.
-fn uses_id(code: Code) -> bool {
-    match code {
-        Code::UnknownRecipient
-        | Code::Denied
-        | Code::Expired
-        | Code::HandlerFailed
-        | Code::Timeout
-        | Code::ResourceLimit
-        | Code::Loop
-        | Code::RateLimited
-        | Code::Internal => true,
-        // A control command refuses what it was sent with this code; the parser's refusals never come here.
-        Code::InvalidMessage => true,
-        Code::MalformedJson
-        | Code::TooLarge
-        | Code::NotARegularFile
-        | Code::IdConflict
-        | Code::Unsigned
-        | Code::BadSignature
-        | Code::StaleTimestamp
-        | Code::NotPermitted => false,
     }
 }
 

@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
-//! | `gather`, `check`, `decide`, `settle` | its steps |
+//! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
 //! | `active`, `standby` | the two lives of a service |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `inboxes`, `registry` | what is known of the agents |
@@ -15,6 +15,7 @@ mod active;
 mod check;
 mod claimed;
 mod clock;
+mod dead;
 mod decide;
 mod drop_queue;
 mod gather;
