@@ -163,7 +163,7 @@ impl Room {
             .map_err(|e| DiskError::new("write", &path, e).into())
     }
 
-    /// The same, if the last time is [`BEAT`] ago. For everything that takes long: whoever does not beat counts as hung.
+    /// The same, if the last time was a while ago. For everything that takes long: whoever does not beat counts as hung.
     pub fn beat_if_due(&self, disk: &Disk) -> Result<(), BusError> {
         if self.beat_at.get().elapsed() >= BEAT {
             self.beat_at.set(Instant::now());
