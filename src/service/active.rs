@@ -199,6 +199,10 @@ impl<'a> Active<'a> {
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
     pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
+        if mode == Mode::UntilStopped {
+            // Only for speed: if it fails, the log grows as it goes, and the trouble is met and told there.
+            let _ = self.log.preallocate(&self.room);
+        }
         loop {
             let now = Now::get();
             match self.turn(now) {
