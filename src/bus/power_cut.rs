@@ -41,9 +41,25 @@ pub(super) fn carry_out(
         publish::finish(disk, room, path, folders, &record.finish)?;
         return Ok(Undone::No);
     }
+    is_undone(disk, remains, latest, index)
+}
+
+/// Is the message, which was put off, nowhere any more? This asks about one whose handling began again after that, too: its
+/// claim can have been undone with all that followed.
+pub(super) fn is_undone(
+    disk: &Disk,
+    remains: &Remains,
+    latest: &HashMap<Ticket, usize>,
+    index: usize,
+) -> Result<Undone, BusError> {
+    let record = &remains.records[index];
     let waits = matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. });
-    let is_gone = waits && disk.stat(&record.finish.path())?.is_none();
-    Ok(if is_gone && record.claim.ticket.part.is_none() { Undone::Yes } else { Undone::No })
+    let is_last = latest.get(&record.claim.ticket) == Some(&index);
+    if !waits || !is_last || record.claim.ticket.part.is_some() {
+        return Ok(Undone::No);
+    }
+    let is_there = disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record)?.is_some();
+    Ok(if is_there { Undone::No } else { Undone::Yes })
 }
 
 /// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under this attempt or one before.

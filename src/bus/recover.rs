@@ -188,6 +188,9 @@ fn move_damaged_log(
     Ok(())
 }
 
+/// What the records say of each sender and id.
+type Noted<'a> = BTreeMap<(&'a str, &'a str), (Ticket, &'a IdNote)>;
+
 /// Publishes and finishes what was decided.
 fn carry_out(
     disk: &Disk,
@@ -204,21 +207,22 @@ fn carry_out(
     let mut folders = Folders::default();
     let latest = remains.latest();
     // What is said last of an id counts: a message may have been put off, given up and tried again in one log.
-    let mut noted: BTreeMap<(&str, &str), (Ticket, &IdNote)> = BTreeMap::new();
+    let mut noted = Noted::new();
     for (index, record) in remains.records.iter().enumerate() {
         room.beat_if_due(disk)?;
+        let stayed = record.place.same_mount(&room.place);
         if remains.is_resumed(record) {
+            if !stayed && power_cut::is_undone(disk, remains, &latest, index)? == Undone::Yes {
+                forget(ids, &mut noted, record);
+            }
             continue;
         }
-        if record.place.same_mount(&room.place) {
+        if stayed {
             let claimed = remains.path_of(room, &record.claim.to_string());
             publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
             publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
         } else if let Undone::Yes = power_cut::carry_out(disk, room, remains, &latest, index, &mut folders)? {
-            // It is back in the drop, as if it had never been claimed.
-            if let Some(note) = &record.id {
-                ids.free(record.claim.ticket, &note.sender, &note.id);
-            }
+            forget(ids, &mut noted, record);
             continue;
         }
         if let Some(note) = &record.id {
@@ -242,6 +246,19 @@ fn carry_out(
         }
     }
     Ok(())
+}
+
+/// The message is back in the drop, as if it had never been claimed: no record of it, and no line in the file of ids, may make
+/// a duplicate of it. Where another ticket has the id by now, it stays that one's.
+fn forget<'a>(ids: &mut Ids, noted: &mut Noted<'a>, record: &'a Record) {
+    let Some(note) = &record.id else { return };
+    let (ticket, key) = (record.claim.ticket, (note.sender.as_str(), note.id.as_str()));
+    if noted.get(&key).is_some_and(|(of, _)| of.uuid == ticket.uuid) {
+        noted.remove(&key);
+    }
+    if ids.seen(key.0, key.1).is_some_and(|seen| seen.ticket.uuid == ticket.uuid) {
+        ids.free(ticket, key.0, key.1);
+    }
 }
 
 impl Remains {
