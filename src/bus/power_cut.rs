@@ -35,7 +35,7 @@ pub(super) fn carry_out(
     if latest.get(&record.claim.ticket) != Some(&index) {
         return Ok(Undone::No);
     }
-    let message = message_file(disk, remains, record)?;
+    let message = message_file(disk, remains, record, record.claim.attempt)?;
     publish_again(disk, room, remains, latest, index, message.as_deref())?;
     if let Some(path) = &message {
         publish::finish(disk, room, path, folders, &record.finish)?;
@@ -58,13 +58,21 @@ pub(super) fn is_undone(
     if !waits || !is_last || record.claim.ticket.part.is_some() {
         return Ok(Undone::No);
     }
-    let is_there = disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record)?.is_some();
+    // Under a higher attempt, too: it was resumed, and that stayed.
+    let is_there =
+        disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record, u32::MAX)?.is_some();
     Ok(if is_there { Undone::No } else { Undone::Yes })
 }
 
-/// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under this attempt or one before.
-fn message_file(disk: &Disk, remains: &Remains, record: &Record) -> Result<Option<PathBuf>, BusError> {
-    let is_it = |claim: &ClaimName| claim.ticket == record.claim.ticket && claim.attempt <= record.claim.attempt;
+/// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under `last_attempt` or one
+/// before.
+fn message_file(
+    disk: &Disk,
+    remains: &Remains,
+    record: &Record,
+    last_attempt: u32,
+) -> Result<Option<PathBuf>, BusError> {
+    let is_it = |claim: &ClaimName| claim.ticket == record.claim.ticket && claim.attempt <= last_attempt;
     let in_room = remains.files.iter().find(|(name, _)| ClaimName::parse(name).is_some_and(|claim| is_it(&claim)));
     if let Some((_, path)) = in_room {
         return Ok(Some(path.clone()));
@@ -139,7 +147,7 @@ fn has_gone_its_way(
         let is_final = matches!(record.finish, Finish::Archive { .. } | Finish::DeadLetter { .. });
         return Ok(is_final
             || disk.stat(&record.finish.path())?.is_some()
-            || message_file(disk, remains, record)?.is_some());
+            || message_file(disk, remains, record, u32::MAX)?.is_some());
     }
     let is_it = |name: &str| ClaimName::parse(name).is_some_and(|other| other.ticket == claim.ticket);
     let Some((_, path)) = remains.files.iter().find(|(name, _)| is_it(name)) else { return Ok(false) };
