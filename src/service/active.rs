@@ -15,11 +15,12 @@ use crate::bus::log::{Log, Note};
 use crate::bus::publish::Folders;
 use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
-use crate::bus::{BusError, Disk, journal, recover, term, time};
+use crate::bus::{BusError, Disk, journal, recover, term};
 use crate::control;
 use crate::extension::ExtensionHost;
 use crate::message::AgentId;
 
+use super::calendar::Calendar;
 use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
@@ -97,23 +98,6 @@ pub struct Active<'a> {
     scan_at: Instant,
     beat_at: Instant,
     tend_at: Instant,
-}
-
-/// Day and hour as the archive's folders are named, formatted once an hour.
-#[derive(Debug, Default)]
-pub struct Calendar {
-    hour_number: u64,
-    pub day: String,
-    pub hour: String,
-}
-
-impl Calendar {
-    pub fn set(&mut self, ms: u64) {
-        let hour_number = ms / 3_600_000;
-        if self.day.is_empty() || hour_number != self.hour_number {
-            *self = Calendar { hour_number, day: time::day(ms), hour: time::hour(ms) };
-        }
-    }
 }
 
 /// With fewer names than this in a listing, events are cheaper than listing again.
@@ -277,6 +261,7 @@ impl<'a> Active<'a> {
             self.tend(now)?;
         }
         self.calendar.set(now.wall_ms);
+        self.calendar.choose_folder(&self.core.disk)?;
         self.pass(now)
     }
 

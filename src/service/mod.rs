@@ -5,6 +5,7 @@
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
 //! | `active`, `standby` | the two lives of a service |
+//! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `inboxes`, `registry` | what is known of the agents |
 //! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
@@ -12,6 +13,7 @@
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod calendar;
 mod check;
 mod claimed;
 mod clock;

@@ -132,6 +132,7 @@ impl Active<'_> {
         let record = &decision.record;
         self.tell_outcome(&decision);
         self.journal.finished(&self.core.disk, record, decision.text());
+        self.calendar.archived();
         let ticket = record.claim.ticket;
         if let Some(note) = &record.id {
             self.ids.note(ticket, note);
