@@ -104,7 +104,10 @@ impl Log {
         }
         let path = room.file(layout::ROOM_LOG);
         self.grow(&path, CHECKPOINT_AT + GROW)?;
-        self.sync(&path)
+        let synced = self.sync(&path);
+        // As after any failed sync: this file is not synced again, the next commit makes a new one.
+        self.distrusted |= synced.is_err();
+        synced
     }
 
     fn grow(&mut self, path: &Path, to: u64) -> Result<(), BusError> {
