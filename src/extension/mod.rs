@@ -10,17 +10,21 @@
 //! | `package` | an extension as a file: name, hash, what it says about itself |
 //! | `guest` | compiled, linked, ready to run |
 //! | `call` | what goes into a call, what is made of its end |
+//! | `effects` | what an attempt would change, collected for its commit |
+//! | `surroundings` | what a running attempt may ask of whoever runs it |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
 
 pub mod analysis;
 mod call;
+mod effects;
 mod engine;
 pub mod graph;
 mod guest;
 mod limits;
 mod package;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,8 +33,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use call::{Call, ErrorReply, Message, Trust};
+pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use limits::Limits;
 pub use package::{About, Broken, Package};
+pub use surroundings::{Nowhere, Stored, Surroundings};
 
 use crate::message::{Code, Failure, Handled, Retry};
 use engine::Sandbox;
