@@ -12,12 +12,14 @@
 //! | `call` | what goes into a call, what is made of its end |
 //! | `effects` | what an attempt would change, collected for its commit |
 //! | `surroundings` | what a running attempt may ask of whoever runs it |
+//! | `configuration` | how each extension is run: what the settings say |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
 
 pub mod analysis;
 mod call;
+mod configuration;
 mod effects;
 mod engine;
 pub mod graph;
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use call::{Call, ErrorReply, Message, Trust};
+pub use configuration::{Configuration, Lifetime, Terms};
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use limits::Limits;
 pub use package::{About, Broken, Package};
