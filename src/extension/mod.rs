@@ -27,6 +27,7 @@ mod guest;
 mod limits;
 mod package;
 mod surroundings;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
