@@ -13,6 +13,8 @@ use super::console::Console;
 use super::effects::{Effects, LogLine};
 use super::limits::{Limits, Meter};
 use super::surroundings::Surroundings;
+use crate::policy::grants::{Grants, WasiGrants};
+use crate::policy::settings::ConfigTable;
 
 /// The data of one store.
 pub(super) struct Tenant {
@@ -70,6 +72,9 @@ pub(super) struct Importer {
     pub(super) name: String,
     /// Its place in the set.
     pub(super) index: usize,
+    pub(super) grants: Grants,
+    pub(super) wasi: Arc<WasiGrants>,
+    pub(super) config: Arc<ConfigTable>,
 }
 
 impl Chain {
