@@ -2,6 +2,8 @@
 
 mod broken;
 mod handling;
+mod linked;
+mod linking_values;
 mod misbehaving;
 mod mock;
 mod prebuilt;
