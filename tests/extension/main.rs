@@ -2,6 +2,7 @@
 
 mod broken;
 mod handling;
+mod host;
 mod misbehaving;
 mod mock;
 mod prebuilt;
