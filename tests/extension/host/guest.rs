@@ -118,6 +118,17 @@ pub const RANDOM: Interface = Interface {
     functions: &[("bytes", "(param i32 i32)"), ("number", "(result i64)")],
 };
 
+pub const CONSOLE: Interface = Interface {
+    name: "postroom:extension/console@1.0.0",
+    declarations: r#"
+        (type $bytes (list u8))
+        (export "print" (func (param "text" string)))
+        (export "print-error" (func (param "text" string)))
+        (export "read" (func (param "max-bytes" u32) (result $bytes)))
+    "#,
+    functions: &[("print", "(param i32 i32)"), ("print-error", "(param i32 i32)"), ("read", "(param i32 i32)")],
+};
+
 /// What every core module of a guest has: a memory, and an allocator that only goes up.
 const MEMORY: &str = r#"
     (memory (export "memory") 2)
@@ -262,7 +273,9 @@ impl Guest {
         // The list of recipients lies at 128, the record at 256: a list and two texts, then options, all none.
         let places = [128, 264, 272];
         let store = |(place, (at, length)): (u32, (u32, usize))| {
-            format!("(i32.store (i32.const {place}) (i32.const {at})) (i32.store offset=4 (i32.const {place}) (i32.const {length}))")
+            format!(
+                "(i32.store (i32.const {place}) (i32.const {at})) (i32.store offset=4 (i32.const {place}) (i32.const {length}))"
+            )
         };
         let stores: String = places.into_iter().zip(texts).map(store).collect();
         format!(
@@ -338,7 +351,7 @@ impl Guest {
     fn core_text(&self) -> String {
         let Guest { lowered, core, texts, .. } = self;
         let memory = MEMORY.replace("HEAP", &HEAP.to_string());
-        let (mut lower, mut import, mut give, mut data) = Default::default();
+        let [mut lower, mut import, mut give, mut data] = [const { String::new() }; 4];
         for (n, (name, from, ty)) in lowered.iter().enumerate() {
             lower += &format!(
                 "(core func $l{n} (canon lower {from}

@@ -1,6 +1,7 @@
 //! What extensions can import, as real components see it: what is granted works, what is not is refused when they are loaded.
 
 mod bus;
+mod console;
 mod facts;
 mod grants;
 mod guest;

@@ -108,7 +108,8 @@ async fn an_exit_ends_the_attempt_and_nothing_else() {
 
 /// `wasi:cli/stderr`, with the streams that it needs.
 fn stderr() -> Guest {
-    let stream_error = "(type $stream-error-0 (variant (case \"last-operation-failed\" (own $error)) (case \"closed\")))";
+    let stream_error =
+        "(type $stream-error-0 (variant (case \"last-operation-failed\" (own $error)) (case \"closed\")))";
     let write = "(param \"self\" (borrow $stream)) (param \"contents\" $bytes) (result $done)";
     let outer = format!(
         r#"(import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
@@ -137,9 +138,11 @@ fn stderr() -> Guest {
     let passed = r#"(with "error" (type $error-type)) (with "stream" (type $stream-type))
         (with "stream-error" (type $stream-error-type)) (with "write" (func $write-outside))
         (with "get-stderr" (func $stderr "get-stderr"))"#;
-    Guest::new()
-        .importing_by_hand([&outer, &inner, passed], "get-stderr", "(result i32)")
-        .importing_by_hand(["", "", ""], "write", "(param i32 i32 i32 i32)")
+    Guest::new().importing_by_hand([&outer, &inner, passed], "get-stderr", "(result i32)").importing_by_hand(
+        ["", "", ""],
+        "write",
+        "(param i32 i32 i32 i32)",
+    )
 }
 
 #[tokio::test]
@@ -153,7 +156,8 @@ async fn what_goes_to_stderr_becomes_lines_of_the_log_also_before_a_panic() {
     let host = all_loaded("", &[("it", component.clone())]).await;
     let attempted = attempt(&host, "it", "1", &Arc::default()).await;
     assert_eq!(failed(attempted.handled).code, Code::HandlerFailed);
-    let lines: Vec<_> = attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
+    let lines: Vec<_> =
+        attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
     assert_eq!(lines[..2], [("it", Level::Info, "one"), ("it", Level::Info, "panicked at x")]);
 
     let silent = all_loaded("extensions.grants = [\"wasi\"]", &[("it", component)]).await;
@@ -218,7 +222,8 @@ async fn there_are_no_folders_but_those_that_are_granted_and_only_some_can_be_wr
 
     for (write, is_made) in [("false", false), ("true", true)] {
         std::fs::create_dir(folder.path(write)).unwrap();
-        let settings = format!("extension.it.wasi.folders = [{{ path = \"{write}\", as = '\"/data\"', write = {write} }}]");
+        let settings =
+            format!("extension.it.wasi.folders = [{{ path = \"{write}\", as = '\"/data\"', write = {write} }}]");
         let (host, broken) = load(folder.0.path(), &settings).await;
         assert_eq!(broken, []);
         assert_eq!(replied(attempt(&host, "it", "1", &Arc::default()).await.handled), "\"/data\"");
