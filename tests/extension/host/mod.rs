@@ -6,6 +6,7 @@ mod facts;
 mod grants;
 mod guest;
 mod invoke;
+mod network;
 mod state;
 mod values;
 mod wasi;
