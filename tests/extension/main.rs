@@ -2,6 +2,7 @@
 
 mod broken;
 mod handling;
+mod host;
 mod linked;
 mod linking_async;
 mod linking_calls;
