@@ -14,7 +14,7 @@ mod mock;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postroom::extension::{Call, Configuration, ExtensionHost, Message, Trust};
+use postroom::extension::{Call, Configuration, ExtensionHost, Limits, Message, Trust};
 use postroom::message::Handled;
 
 use linked::{ECHO, Guest, guest, handled, host};
@@ -58,6 +58,11 @@ fn call(payload: &str) -> Call<'_> {
     Call { message, accepted_at: 0, attempt: 1, hops: 0, trust: Trust::Unsigned, key_id: None }
 }
 
+/// A build without optimisation takes its time.
+fn configuration() -> Configuration {
+    Configuration::from(Limits { deadline: Duration::from_secs(600), ..Limits::default() })
+}
+
 const ADD: &str = r#"(export "add" (func (param "a" s32) (param "b" s32) (result s32)))"#;
 const PASS: &str = r#"(export "pass" (func (param "text" string) (result string)))"#;
 const INTERFACE: &str = "m:provider/lib@1.0.0";
@@ -89,7 +94,7 @@ fn cpu() -> Duration {
 }
 
 async fn measure(what: &str, provider: &Guest, importer: &Guest) {
-    let host = host(&Configuration::default(), &[("provider", provider), ("importer", importer)]).await;
+    let host = host(&configuration(), &[("provider", provider), ("importer", importer)]).await;
     let mut per_call = Vec::new();
     for _ in 0..RUNS {
         let message = cpu_of(&host, "1").await;
