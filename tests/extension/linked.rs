@@ -53,12 +53,14 @@ pub struct Guest {
     lifted: String,
     exports: String,
     after: String,
+    /// Before the types of `run` and `handle`.
+    kind: &'static str,
 }
 
 /// One whose core functions are these.
 pub fn guest(core: &str) -> Guest {
     let (imports, passed_on, aliases, lowered, lifted, exports, after) = Default::default();
-    Guest { imports, passed_on, aliases, lowered, core: core.into(), lifted, exports, after }
+    Guest { imports, passed_on, aliases, lowered, core: core.into(), lifted, exports, after, kind: "" }
 }
 
 /// One that replies with its payload.
@@ -147,6 +149,12 @@ impl Guest {
         self
     }
 
+    /// Its `handle` is an `async func`, so it may wait.
+    pub fn waiting(mut self) -> Guest {
+        self.kind = "async";
+        self
+    }
+
     /// Text of the component that comes last.
     pub fn with(mut self, text: &str) -> Guest {
         self.after += text;
@@ -161,7 +169,7 @@ impl Guest {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let Guest { imports, passed_on, aliases, lowered, core, lifted, exports, after } = self;
+        let Guest { imports, passed_on, aliases, lowered, core, lifted, exports, after, kind } = self;
         // Imports come first in a core module, so the memory is one.
         let (imported, own): (Vec<&str>, Vec<&str>) =
             core.lines().partition(|line| line.trim_start().starts_with("(import "));
@@ -181,13 +189,13 @@ impl Guest {
                     {PAIR} {own})
                 (core instance $i (instantiate $m
                     (with "memory" (instance $memory)) (with "imported" (instance {lowered}))))
-                (func $run (param "payload" string) (result string) (canon lift (core func $i "run") {WITH_MEMORY}))
+                (func $run {kind} (param "payload" string) (result string) (canon lift (core func $i "run") {WITH_MEMORY}))
                 (export "run" (func $run))
                 {lifted})
             (instance $body (instantiate $own {passed_on}))
             {exports}
             (component $adapter
-                (import "run" (func $run (param "payload" string) (result string)))
+                (import "run" (func $run {kind} (param "payload" string) (result string)))
                 (core module $memory-module {MEMORY})
                 (core instance $memory (instantiate $memory-module))
                 (core func $run-lowered (canon lower (func $run) {WITH_MEMORY}))
@@ -203,7 +211,7 @@ impl Guest {
                 (core instance $i (instantiate $m
                     (with "memory" (instance $memory)) (with "run" (instance (export "run" (func $run-lowered))))))
                 {TYPES}
-                (func $f {HANDLE} (canon lift (core func $i "handle") {WITH_MEMORY}))
+                (func $f {kind} {HANDLE} (canon lift (core func $i "handle") {WITH_MEMORY}))
                 (export "handle" (func $f)))
             (instance $handler (instantiate $adapter (with "run" (func $body "run"))))
             (export "postroom:extension/handler@1.0.0" (instance $handler))
