@@ -30,6 +30,7 @@ use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
 use super::registry::Registry;
+use super::stored::StateStore;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
 use super::wake::{Wake, Watch};
@@ -61,6 +62,8 @@ pub struct Active<'a> {
     pub(super) extensions: Vec<control::Extension>,
     pub(super) drop: DropQueue,
     pub(super) lanes: Lanes,
+    /// What extensions keep.
+    pub(super) state: Arc<StateStore>,
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) inboxes: Inboxes,
@@ -135,7 +138,9 @@ impl<'a> Active<'a> {
         let mut senders = Senders::default();
         let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
-        let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
+        let state = Arc::new(StateStore::new(disk.clone()));
+        let runtime = core.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let lanes = Lanes::new(host, runtime, state.clone(), wake);
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -148,6 +153,7 @@ impl<'a> Active<'a> {
             extensions,
             drop: DropQueue::default(),
             lanes,
+            state,
             waiting,
             senders,
             inboxes: Inboxes::default(),
@@ -284,6 +290,7 @@ impl<'a> Active<'a> {
                 Wake::Rescan => self.scan_at = Instant::now(),
                 Wake::Request => self.requested = true,
                 Wake::Ended(ended) => self.ended(*ended),
+                Wake::Ask(ask) => self.answer_ask(*ask),
                 Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }

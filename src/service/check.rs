@@ -6,20 +6,22 @@ use super::clock::Now;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
 use crate::bus::{BusError, disk, layout};
-use crate::message::{Action, AgentId, Code, Envelope, Message, Recipient};
+use crate::message::{Action, AgentId, Code, Envelope, Message, MessageId, Recipient};
 use crate::policy::limits::{self, Load};
 use crate::policy::reply::{self, Asked};
 use crate::policy::route::{self, Route, Who};
 use crate::policy::{Refused, route::Standing};
 
 /// After this many messages, each caused by the one before, the next is a loop.
-const MAX_HOPS: u32 = 16;
+pub(super) const MAX_HOPS: u32 = 16;
 
 /// What is to become of a message.
 #[derive(Debug)]
 pub enum Verdict {
     Go(Checked),
     Refuse(Refused),
+    /// So many messages have led to each other.
+    Loop(Refused, u32),
     /// The same message was there before, under this ticket.
     Duplicate(Option<Ticket>),
     /// Not before this time, Unix milliseconds.
@@ -52,7 +54,10 @@ pub struct Answers {
 impl Active<'_> {
     pub(super) fn check(&mut self, claimed: &Claimed, now: Now) -> Result<Verdict, BusError> {
         let message = &claimed.message;
-        if let Err(refused) = route::may_send(message.sender(), &self.who(now)) {
+        // Where it says that it comes from, it does: no dropped file has such a name.
+        if claimed.claim.name.sent.is_none()
+            && let Err(refused) = route::may_send(message.sender(), &self.who(now))
+        {
             return Ok(Verdict::Refuse(refused));
         }
         if let Some(refused) = self.killed_too_often(claimed) {
@@ -72,12 +77,12 @@ impl Active<'_> {
                 Err(refused) => Verdict::Refuse(refused),
             });
         }
-        let hops = self.hops(message);
+        let hops = self.hops(claimed);
         if hops > MAX_HOPS {
             let refused =
                 Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
-                    .with_hint("two programs answer each other's answers");
-            return Ok(Verdict::Refuse(refused));
+                    .with_hint("two programs or extensions answer each other without end");
+            return Ok(Verdict::Loop(refused, hops));
         }
         let answers = match self.answer(claimed) {
             Ok(reply::Standing::Ordinary) => None,
@@ -139,8 +144,14 @@ impl Active<'_> {
         ))
     }
 
-    /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells.
-    fn hops(&self, message: &Message) -> u32 {
+    /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells. What an extension
+    /// sent has its own number, and the higher one counts.
+    fn hops(&self, claimed: &Claimed) -> u32 {
+        let sent = claimed.claim.name.sent.map_or(0, u32::from);
+        sent.max(self.hops_behind_answered(&claimed.message))
+    }
+
+    fn hops_behind_answered(&self, message: &Message) -> u32 {
         let Some(asked) = message.in_reply_to() else { return 0 };
         if let Some(hops) = super::decide::hops_of_reply(asked.as_str()) {
             return hops.saturating_add(1);
@@ -164,8 +175,17 @@ impl Active<'_> {
         reply::standing(message, asked.as_ref())
     }
 
-    /// Another answer of the same responder is decided already but not yet noted.
+    /// Another answer of the same responder is in an extension's hands, or decided already but not yet noted.
     fn is_being_answered(&self, asker: &AgentId, id: &str, responder: &AgentId, claimed: &Claimed) -> bool {
+        let is_handled = self.lanes.claims().filter(|job| job.answers.is_some()).any(|job| {
+            let message = &job.claimed.message;
+            (message.sender(), message.in_reply_to().map(MessageId::as_str)) == (responder, Some(id))
+                && job.extension == *asker
+                && job.claimed.claim.name.ticket != claimed.claim.name.ticket
+        });
+        if is_handled {
+            return true;
+        }
         self.unsettled.iter().chain(&self.unfinished).any(|decision| {
             decision.record.claim.ticket != claimed.claim.name.ticket
                 && decision.record.answers.as_ref().is_some_and(|note| {
@@ -180,7 +200,9 @@ impl Active<'_> {
         let limits = &self.core.settings.limits;
         let message = &claimed.message;
         let disk = &self.core.disk;
-        if !self.inbox_is_usable(message.sender())? {
+        // An extension needs no inbox: its answers are messages in the room.
+        let has_inbox = claimed.claim.name.sent.is_none();
+        if has_inbox && !self.inbox_is_usable(message.sender())? {
             let text = format!(
                 "inbox/{} is not a folder that can be written into, so no answer could be given",
                 message.sender()
@@ -191,7 +213,7 @@ impl Active<'_> {
         if let Some(Route::Inbox(agent)) = route {
             load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
         }
-        if claimed.known && claimed.claim.name.ticket.part.is_none() {
+        if claimed.known && claimed.claim.name.ticket.part.is_none() && has_inbox {
             // It was admitted before, but for the inbox.
             return Ok(limits::admit(limits, &load, 0));
         }
@@ -200,7 +222,7 @@ impl Active<'_> {
         let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
         load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
         // An answer will need an inbox for the sender.
-        if self.inbox_state(message.sender())? == InboxState::Absent {
+        if has_inbox && self.inbox_state(message.sender())? == InboxState::Absent {
             load.inboxes = Some(self.inboxes.folders(disk)?);
         }
         Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
@@ -268,7 +290,10 @@ impl Who for Present<'_> {
             agents.filter(|(agent, registration)| *agent != sender && !registration.is_away(self.now.wall_ms));
         let mut all: Vec<AgentId> = present.map(|(agent, _)| agent.clone()).collect();
         let declaring = self.active.lanes.host().packages().filter(|package| package.declares(action.as_str()));
-        all.extend(declaring.filter_map(|package| AgentId::parse(&package.name).ok()));
+        let declaring = declaring.filter_map(|package| AgentId::parse(&package.name).ok());
+        // An extension may have registered, too; and one that sends does not mean itself.
+        let declaring: Vec<AgentId> = declaring.filter(|name| name != sender && !all.contains(name)).collect();
+        all.extend(declaring);
         all
     }
 

@@ -6,15 +6,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::attempt::AtHand;
+use super::attempted::Left;
+use super::check::Answers;
 use super::claimed::Claimed;
+use super::stored::StateStore;
 use super::wake::Wake;
 use crate::bus::layout::Ticket;
-use crate::extension::{Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
-use crate::message::{AgentId, Envelope, Handled};
+use crate::extension::{Attempted, Call, Effects, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
+use crate::message::{AgentId, Envelope};
 use crate::policy::Settings;
 
 /// How many claimed messages may wait in one lane, beside those that run.
@@ -24,8 +28,7 @@ const LANE_WAITS: usize = 32;
 #[derive(Debug)]
 pub struct Ended {
     pub ticket: Ticket,
-    pub handled: Handled,
-    pub took: Duration,
+    pub left: Left,
 }
 
 /// A message that an extension is to handle.
@@ -35,6 +38,10 @@ pub struct Job {
     pub extension: AgentId,
     pub envelope: Option<Envelope>,
     pub hops: u32,
+    /// It answers what the extension has sent.
+    pub answers: Option<Answers>,
+    /// How often in a row it ran in vain, because what it had read was changed meanwhile.
+    pub conflicts: u32,
 }
 
 #[derive(Debug)]
@@ -55,6 +62,7 @@ pub struct Lanes {
     host: Arc<ExtensionHost>,
     /// There is one if there are extensions.
     runtime: Option<tokio::runtime::Handle>,
+    state: Arc<StateStore>,
     wake: Sender<Wake>,
     lanes: HashMap<AgentId, Lane>,
     running: HashMap<Ticket, Running>,
@@ -62,8 +70,13 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    pub fn new(host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>, wake: Sender<Wake>) -> Lanes {
-        Lanes { host, runtime, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
+    pub fn new(
+        host: Arc<ExtensionHost>,
+        runtime: Option<tokio::runtime::Handle>,
+        state: Arc<StateStore>,
+        wake: Sender<Wake>,
+    ) -> Lanes {
+        Lanes { host, runtime, state, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
     }
 
     pub fn host(&self) -> &ExtensionHost {
@@ -96,14 +109,17 @@ impl Lanes {
     pub fn start(&mut self, job: Job) {
         let ticket = job.claimed.claim.name.ticket;
         let (host, wake) = (self.host.clone(), self.wake.clone());
+        let at_hand = Arc::new(AtHand::new(self.state.clone(), self.wake.clone()));
         let task = Task::of(&job);
+        let described = described(&host, &job.extension);
         let runtime =
             self.runtime.as_ref().expect("a message is routed to an extension only where extensions were loaded");
         let handle = runtime.spawn(async move {
             let began = Instant::now();
-            let handled = task.run(&host).await;
+            let attempted = task.run(&host, at_hand.clone()).await;
+            let left = Left { attempted, changes: at_hand.take_changes(), took: began.elapsed(), described };
             // The receiver is gone only when the service has ended, and with it the right to publish.
-            let _ = wake.send(Wake::Ended(Box::new(Ended { ticket, handled, took: began.elapsed() })));
+            let _ = wake.send(Wake::Ended(Box::new(Ended { ticket, left })));
         });
         self.lanes.entry(job.extension.clone()).or_default().running += 1;
         self.running.insert(ticket, Running { job, abort: handle.abort_handle() });
@@ -162,6 +178,14 @@ impl Lanes {
     }
 }
 
+/// An extension as the journal names it.
+fn described(host: &ExtensionHost, extension: &AgentId) -> String {
+    match host.package(extension.as_str()) {
+        Some(package) => format!("{extension} {} sha256:{}", package.about.version, package.sha256_hex()),
+        None => extension.to_string(),
+    }
+}
+
 /// What a handler's task owns while it runs.
 struct Task {
     extension: AgentId,
@@ -184,7 +208,7 @@ impl Task {
         }
     }
 
-    async fn run(&self, host: &ExtensionHost) -> Handled {
+    async fn run(&self, host: &ExtensionHost, _at_hand: Arc<AtHand>) -> Attempted {
         let message = &self.message;
         let others: Vec<(&str, &str)> = message.extras().collect();
         let (action, payload) = match &self.envelope {
@@ -217,6 +241,7 @@ impl Task {
             trust: Trust::Unsigned,
             key_id: None,
         };
-        host.handle(self.extension.as_str(), call).await
+        let handled = host.handle(self.extension.as_str(), call).await;
+        Attempted { handled, effects: Effects::default(), log: Vec::new() }
     }
 }

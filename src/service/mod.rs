@@ -7,12 +7,15 @@
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
+//! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
 //! | `inboxes`, `registry` | what is known of the agents |
 //! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod attempt;
+mod attempted;
 mod calendar;
 mod check;
 mod claimed;
@@ -30,6 +33,7 @@ mod requests;
 mod settle;
 mod standby;
 mod stop;
+mod stored;
 mod tend;
 mod trouble;
 mod waiting;

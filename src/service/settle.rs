@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::active::{Active, Ready};
 use super::claimed::Claimed;
 use super::clock::Now;
-use super::decide::Decision;
+use super::decide::{Decision, Sent};
 use super::lanes::Job;
 use super::waiting::Waiter;
 use crate::bus::BusError;
@@ -29,6 +29,19 @@ struct Accepted<'a> {
     action: &'a str,
     dropped_as: &'a str,
     bytes: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentLine<'a> {
+    id: &'a str,
+    sender: &'a str,
+    recipient: String,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<&'a str>,
+    /// The ticket of the message whose handling sent it.
+    from: String,
 }
 
 #[derive(Serialize)]
@@ -146,11 +159,12 @@ impl Active<'_> {
         if self.alone.as_ref() == Some(&record.claim) {
             self.alone = None;
         }
-        self.ready.extend(decision.parts.iter().map(|part| Ready {
-            name: part.clone(),
-            suspect: false,
-            earlier: Vec::new(),
-        }));
+        self.state.published(&record.effects);
+        for sent in &decision.sent {
+            self.tell_sent(&decision, sent);
+        }
+        let made = decision.parts.iter().chain(decision.sent.iter().map(|sent| &sent.name));
+        self.ready.extend(made.map(|name| Ready { name: name.clone(), suspect: false, earlier: Vec::new() }));
         self.wait_for_due(&decision);
         if let Some(key) = &decision.key {
             self.in_flight.remove(key);
@@ -214,6 +228,21 @@ impl Active<'_> {
         };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
+    }
+
+    /// The first line of a message that did not come by the drop: which one brought it about.
+    fn tell_sent(&mut self, decision: &Decision, sent: &Sent) {
+        let message = &sent.message;
+        let more = SentLine {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: message.recipient().to_string(),
+            action: message.action().as_str(),
+            in_reply_to: message.in_reply_to().map(MessageId::as_str),
+            from: decision.record.claim.ticket.to_string(),
+        };
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, decision.record.story.at, "sent", &sent.name, more);
     }
 
     pub(super) fn tell_called(&mut self, job: &Job) {

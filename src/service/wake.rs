@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Config, RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::attempt::Ask;
 use super::lanes::Ended;
 use crate::bus::layout;
 
@@ -22,6 +23,8 @@ pub enum Wake {
     Request,
     /// A handler ended.
     Ended(Box<Ended>),
+    /// A running attempt calls a control command.
+    Ask(Box<Ask>),
     /// The lock of the active service may be free.
     LockFree,
     Stop,
