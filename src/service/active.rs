@@ -233,7 +233,7 @@ impl<'a> Active<'a> {
     }
 
     /// One round: sign of life, lists, then everything that is there to be done, one batch.
-    fn turn(&mut self, now: Now) -> Result<(), BusError> {
+    pub(super) fn turn(&mut self, now: Now) -> Result<(), BusError> {
         let settings = &self.core.settings;
         if now.mono >= self.beat_at {
             self.room.beat(&self.core.disk)?;
@@ -269,6 +269,12 @@ impl<'a> Active<'a> {
         self.calendar.set(now.wall_ms);
         self.calendar.choose_folder(&self.core.disk)?;
         self.pass(now)
+    }
+
+    /// Lists everything with the next turn.
+    #[cfg(test)]
+    pub(super) fn scan_now(&mut self) {
+        self.scan_at = Instant::now();
     }
 
     /// Waits for something to happen, and takes in all that has.

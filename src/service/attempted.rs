@@ -10,10 +10,10 @@ use super::clock::Now;
 use super::decide::{Decision, Handler, Sent};
 use super::lanes::{Ended, Job};
 use super::stored::Unreadable;
+use crate::bus::BusError;
 use crate::bus::layout::{self, ClaimName};
 use crate::bus::record::{Effect, LoggedLine, Target};
 use crate::bus::state::Value;
-use crate::bus::BusError;
 use crate::control::{self, Change};
 use crate::extension::{Attempted, Effects, Level, LogLine, StateKey, Stored};
 use crate::message::{Code, Failure, Given, Handled, JsonText, Message, Payload, ReplyBody, Retry};
@@ -104,13 +104,7 @@ impl Active<'_> {
         Ok(Outcome::Decided(Box::new(decision)))
     }
 
-    fn attempt_failed(
-        &mut self,
-        job: Job,
-        handler: &Handler,
-        failure: Failure,
-        now: Now,
-    ) -> Result<Outcome, BusError> {
+    fn attempt_failed(&mut self, job: Job, handler: &Handler, failure: Failure, now: Now) -> Result<Outcome, BusError> {
         let Job { claimed, envelope, hops, .. } = job;
         let decision = self.failed(claimed, handler, hops, failure, envelope.as_ref(), now)?;
         Ok(Outcome::Decided(Box::new(decision)))
@@ -245,3 +239,6 @@ fn body(payload: &Payload) -> ReplyBody<'_> {
         Payload::Text(text) => ReplyBody::Payload(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,11 @@ impl Active<'_> {
 
     fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
         let message = &claimed.message;
+        // The one answer of an extension is what its handler returns; whatever else it says is a message like any other. And an answer
+        // to an extension was made by the service itself, which may speak for a recipient that does not exist.
+        if claimed.claim.name.sent.is_some() {
+            return Ok(reply::Standing::Ordinary);
+        }
         let (Some(asker), Some(asked_id)) = (reply::asker(message), message.in_reply_to()) else {
             return Ok(reply::Standing::Ordinary);
         };

@@ -205,13 +205,7 @@ struct About<'a> {
     action: Option<&'a str>,
 }
 
-fn dead_files(
-    claim: &Claim,
-    refused: &Refused,
-    about: About<'_>,
-    log: &[LoggedLine],
-    now: Now,
-) -> (Finish, Effect) {
+fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, log: &[LoggedLine], now: Now) -> (Finish, Effect) {
     let (name, why_name) = claim.name.dead();
     let why = Why {
         code: refused.code.as_str(),

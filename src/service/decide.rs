@@ -7,11 +7,14 @@ use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
 use crate::bus::layout::{self, ClaimName, Ticket};
-use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, LoggedLine, Piece, Record, Story, Target};
+use crate::bus::record::{
+    AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, LoggedLine, Piece, Record, Story, Target,
+};
 use crate::bus::{BusError, publish};
 use crate::control::{Change, Registration};
 use crate::message::{
-    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Given, Message, MessageId, Rendered, Reply, ReplyBody, Trust,
+    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Given, Message, MessageId, Rendered, Reply, ReplyBody,
+    Trust,
 };
 use crate::policy::{Refused, retry};
 

@@ -27,7 +27,9 @@ pub struct StateStore {
 pub enum Unreadable {
     Disk(DiskError),
     /// Its file was damaged, or written by a later program. Nothing is written over it.
-    Damaged { file: std::path::PathBuf },
+    Damaged {
+        file: std::path::PathBuf,
+    },
 }
 
 impl StateStore {
@@ -68,7 +70,11 @@ impl StateStore {
             keys.insert(key);
         })?;
         for (key, has_value) in decided {
-            if has_value { keys.insert(key) } else { keys.remove(&key) };
+            if has_value {
+                keys.insert(key)
+            } else {
+                keys.remove(&key)
+            };
         }
         Ok(keys.into_iter().take(most).collect())
     }
@@ -123,7 +129,11 @@ impl std::fmt::Display for Unreadable {
         match self {
             Unreadable::Disk(error) => error.fmt(f),
             Unreadable::Damaged { file } => {
-                write!(f, "the stored value {} cannot be understood; move that file away to go on without it", file.display())
+                write!(
+                    f,
+                    "the stored value {} cannot be understood; move that file away to go on without it",
+                    file.display()
+                )
             }
         }
     }
@@ -183,7 +193,8 @@ mod tests {
     fn keys_are_those_with_a_value_and_the_prefix_in_order() {
         let (folder, store) = store();
         let long = format!("b{}", "Ä".repeat(99));
-        for (name, text) in [("b/2", Some("x")), ("b/1", Some("")), ("a", Some("x")), ("b/3", None), (&long, Some("x"))] {
+        for (name, text) in [("b/2", Some("x")), ("b/1", Some("")), ("a", Some("x")), ("b/3", None), (&long, Some("x"))]
+        {
             put(&folder, &key(name), &value(&key(name), 1, text).encode());
         }
         assert_eq!(store.keys("counter", "b", 9).expect("readable"), ["b/1", "b/2", &*long]);
