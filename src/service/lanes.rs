@@ -17,7 +17,7 @@ use super::claimed::Claimed;
 use super::stored::StateStore;
 use super::wake::Wake;
 use crate::bus::layout::Ticket;
-use crate::extension::{Attempted, Call, Effects, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
+use crate::extension::{Attempted, Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
 use crate::message::{AgentId, Envelope};
 use crate::policy::Settings;
 
@@ -208,7 +208,7 @@ impl Task {
         }
     }
 
-    async fn run(&self, host: &ExtensionHost, _at_hand: Arc<AtHand>) -> Attempted {
+    async fn run(&self, host: &ExtensionHost, at_hand: Arc<AtHand>) -> Attempted {
         let message = &self.message;
         let others: Vec<(&str, &str)> = message.extras().collect();
         let (action, payload) = match &self.envelope {
@@ -241,7 +241,6 @@ impl Task {
             trust: Trust::Unsigned,
             key_id: None,
         };
-        let handled = host.handle(self.extension.as_str(), call).await;
-        Attempted { handled, effects: Effects::default(), log: Vec::new() }
+        host.handle(self.extension.as_str(), call, at_hand).await
     }
 }
