@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::bus::ids::Ids;
@@ -17,7 +17,6 @@ use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term};
 use crate::control;
-use crate::extension::ExtensionHost;
 use crate::message::AgentId;
 
 use super::calendar::Calendar;
@@ -98,6 +97,9 @@ pub struct Active<'a> {
     pub(super) began: Instant,
     pub(super) packing: Option<super::tend::Packing>,
     requested: bool,
+    pub(super) look_at_extensions: bool,
+    /// Nothing is claimed before the set of extensions is loaded that was there when this service became active.
+    pub(super) waits_for_extensions: bool,
     scan_at: Instant,
     beat_at: Instant,
     tend_at: Instant,
@@ -111,13 +113,7 @@ const TEND: Duration = Duration::from_secs(10);
 
 impl<'a> Active<'a> {
     /// Takes over what others left, and reads what is remembered. Nothing is claimed before this has succeeded.
-    pub fn begin(
-        core: &'a Core,
-        room: Room,
-        mut log: Log,
-        host: Arc<ExtensionHost>,
-        wake: Sender<Wake>,
-    ) -> Result<Active<'a>, BusError> {
+    pub fn begin(core: &'a Core, room: Room, mut log: Log) -> Result<Active<'a>, BusError> {
         let (disk, settings) = (&core.disk, &core.settings);
         let now = Now::get();
         term::take_others(disk, &room)?;
@@ -137,10 +133,10 @@ impl<'a> Active<'a> {
         registry.refresh(disk)?;
         let mut senders = Senders::default();
         let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
-        let extensions = host.packages().map(described).collect();
         let state = Arc::new(StateStore::new(disk.clone()));
-        let runtime = core.runtime.as_ref().map(|runtime| runtime.handle().clone());
-        let lanes = Lanes::new(host, runtime, state.clone(), wake);
+        let (host, runtime) = core.installed.current();
+        let extensions = host.packages().map(described).collect();
+        let lanes = Lanes::new(host, runtime, state.clone(), core.wake.clone());
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -177,6 +173,8 @@ impl<'a> Active<'a> {
             began: now.mono,
             packing: None,
             requested: true,
+            look_at_extensions: true,
+            waits_for_extensions: false,
             scan_at: now.mono,
             beat_at: now.mono,
             tend_at: now.mono,
@@ -184,6 +182,9 @@ impl<'a> Active<'a> {
         if recovered.rooms > 0 {
             active.checkpoint(now)?;
         }
+        // While this service stood by, the folder may have changed: what is for a new extension is not to be refused.
+        active.take_up_extensions();
+        active.waits_for_extensions = core.installed.is_loading();
         Ok(active)
     }
 
@@ -253,7 +254,11 @@ impl<'a> Active<'a> {
             self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
             self.requested = true;
+            self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
+        }
+        if std::mem::take(&mut self.look_at_extensions) && self.stop_at.is_none() {
+            self.take_up_extensions();
         }
         if self.stop_at.is_none() {
             self.drop.look_at_still(Duration::from_millis(settings.bus.grace_ms), now);
@@ -297,6 +302,7 @@ impl<'a> Active<'a> {
                 Wake::Request => self.requested = true,
                 Wake::Ended(ended) => self.ended(*ended),
                 Wake::Ask(ask) => self.answer_ask(*ask),
+                Wake::Extensions => self.look_at_extensions = true,
                 Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
@@ -344,7 +350,7 @@ impl<'a> Active<'a> {
             wait = wait.min(until(self.scan_at));
             wait = self.waiting.next(now).into_iter().chain(self.drop.next_look(grace, now)).fold(wait, Duration::min);
         }
-        if !self.unfinished.is_empty() || self.requested {
+        if !self.unfinished.is_empty() || self.requested || self.look_at_extensions {
             wait = wait.min(Duration::from_millis(200));
         }
         match self.stop_at {
@@ -376,6 +382,16 @@ impl<'a> Active<'a> {
                     && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())
             }
         }
+    }
+
+    /// Looks whether another set of extensions is there. What runs goes on in the one that it began in.
+    fn take_up_extensions(&mut self) {
+        if self.core.installed.look(&|notice| self.core.say(notice)) {
+            let (host, runtime) = self.core.installed.current();
+            self.extensions = host.packages().map(described).collect();
+            self.lanes.use_set(host, runtime);
+        }
+        self.waits_for_extensions &= self.core.installed.is_loading();
     }
 
     /// What a checkpoint puts at the log's beginning.

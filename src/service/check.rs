@@ -15,6 +15,9 @@ use crate::policy::{Refused, route::Standing};
 /// After this many messages, each caused by the one before, the next is a loop.
 pub(super) const MAX_HOPS: u32 = 16;
 
+/// When a message is looked at again whose extension is just being loaded.
+const SOON_MS: u64 = 100;
+
 /// What is to become of a message.
 #[derive(Debug)]
 pub enum Verdict {
@@ -24,8 +27,8 @@ pub enum Verdict {
     Loop(Refused, u32),
     /// The same message was there before, under this ticket.
     Duplicate(Option<Ticket>),
-    /// Not before this time, Unix milliseconds.
-    Wait(u64),
+    /// Not before this time, Unix milliseconds; why.
+    Wait(u64, &'static str),
 }
 
 /// A message that passed, and what handling it needs to know.
@@ -73,7 +76,7 @@ impl Active<'_> {
         }
         if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
             return Ok(match self.admit(claimed, None, now)? {
-                Ok(()) => Verdict::Wait(until),
+                Ok(()) => Verdict::Wait(until, "notBefore"),
                 Err(refused) => Verdict::Refuse(refused),
             });
         }
@@ -96,13 +99,28 @@ impl Active<'_> {
                 Recipient::One(asker) if self.inbox_is_usable(asker)? => Route::Inbox(asker.clone()),
                 Recipient::One(_) | Recipient::Many(_) | Recipient::All => return Ok(Verdict::Refuse(refused)),
             },
-            Err(refused) => return Ok(Verdict::Refuse(refused)),
+            Err(refused) => match self.is_being_installed(claimed) {
+                true => return Ok(Verdict::Wait(now.wall_ms + SOON_MS, "its extension is being loaded")),
+                false => return Ok(Verdict::Refuse(refused)),
+            },
             Ok(route) => route,
         };
         if let Err(refused) = self.admit(claimed, Some(&route), now)? {
             return Ok(Verdict::Refuse(refused));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
+    }
+
+    /// Is it for an extension whose file is there, but not yet taken up?
+    fn is_being_installed(&mut self, claimed: &Claimed) -> bool {
+        let recipient = match (&claimed.part, claimed.message.recipient()) {
+            (Some(part), _) => part,
+            (None, Recipient::One(one)) => one,
+            (None, Recipient::Many(_) | Recipient::All) => return false,
+        };
+        let is_coming = self.core.installed.is_coming(recipient);
+        self.look_at_extensions |= is_coming;
+        is_coming
     }
 
     /// A message during which the service died again and again is given up.

@@ -83,6 +83,12 @@ impl Lanes {
         &self.host
     }
 
+    /// From now on handlers start in this set of extensions.
+    pub fn use_set(&mut self, host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>) {
+        self.host = host;
+        self.runtime = runtime;
+    }
+
     /// May one more message be claimed for this extension?
     pub fn has_room(&self, extension: &AgentId, settings: &Settings) -> bool {
         self.lanes.get(extension).is_none_or(|lane| {
@@ -112,8 +118,10 @@ impl Lanes {
         let at_hand = Arc::new(AtHand::new(self.state.clone(), self.wake.clone()));
         let task = Task::of(&job);
         let described = described(&host, &job.extension);
-        let runtime =
-            self.runtime.as_ref().expect("a message is routed to an extension only where extensions were loaded");
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("a message is routed to an extension only where one was loaded, and runtimes stay");
         let handle = runtime.spawn(async move {
             let began = Instant::now();
             let attempted = task.run(&host, at_hand.clone()).await;

@@ -93,7 +93,7 @@ impl Active<'_> {
             Verdict::Refuse(refused) => self.dead(claimed, refused, None, None, 0, now)?,
             Verdict::Loop(refused, hops) => self.dead(claimed, refused, None, None, hops, now)?,
             Verdict::Duplicate(of) => self.duplicate(claimed, of, now),
-            Verdict::Wait(until) => self.wait(claimed, Due::Date(until), "notBefore", now),
+            Verdict::Wait(until, why) => self.wait(claimed, Due::Date(until), why, now),
         };
         self.unsettled.push(decision);
         Ok(())

@@ -8,7 +8,7 @@
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
-//! | `inboxes`, `registry` | what is known of the agents |
+//! | `inboxes`, `registry`, `installed` | what is known of the agents; which extensions there are |
 //! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
 //!
 //! A program can embed it: see `examples/embed.rs`.
@@ -25,6 +25,7 @@ mod decide;
 mod drop_queue;
 mod gather;
 mod inboxes;
+mod installed;
 mod lanes;
 mod line;
 mod notice;
@@ -50,9 +51,10 @@ pub use notice::Notice;
 use crate::bus::file_system::{self, Verdict};
 use crate::bus::log::Durability;
 use crate::bus::{self, BusError, Disk};
-use crate::extension::{self, ExtensionHost};
+use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
+use installed::Installed;
 use trouble::Trouble;
 use wake::Wake;
 
@@ -104,9 +106,7 @@ pub(crate) struct Core {
     disk: Arc<Disk>,
     settings: Settings,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
-    /// For the handlers of extensions; there is none where there are no extensions.
-    runtime: Option<tokio::runtime::Runtime>,
-    host: Arc<ExtensionHost>,
+    installed: Installed,
     stopped: Arc<AtomicBool>,
     wake: Sender<Wake>,
 }
@@ -124,15 +124,6 @@ impl Core {
         match self.settings.bus.durability {
             settings::Durability::Full => Durability::Full,
             settings::Durability::Process => Durability::Process,
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Handlers that were cancelled end on their own; nobody waits for what they would say.
-            runtime.shutdown_background();
         }
     }
 }
@@ -163,13 +154,13 @@ impl Service {
             check_file_system(&disk)?;
         }
         ignore_lease_signal();
-        let (runtime, host) = load_extensions(&self.config, &*self.say);
+        let installed = installed(&self.config, self.wake.clone());
+        installed.load_now(&*self.say);
         let core = Core {
             disk,
             settings: self.config.settings,
             say: self.say,
-            runtime,
-            host: Arc::new(host),
+            installed,
             stopped: self.stopped,
             wake: self.wake,
         };
@@ -180,7 +171,7 @@ impl Service {
         let mut trouble = Trouble::default();
         while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
-            let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
+            let end = match Active::begin(&core, room, log) {
                 Ok(active) => {
                     trouble = Trouble::default();
                     active.run(&self.wakes, &mut watch, mode)?
@@ -214,41 +205,15 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
     }
 }
 
-fn load_extensions(
-    config: &Config,
-    say: &(dyn Fn(&Notice) + Send + Sync),
-) -> (Option<tokio::runtime::Runtime>, ExtensionHost) {
+fn installed(config: &Config, wake: Sender<Wake>) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
-    let folder = beside.join(&config.settings.extensions.dir);
-    let trouble = |what: String| say(&Notice::Trouble { what });
-    if !extension::any_in(&folder) {
-        return (None, ExtensionHost::empty());
-    }
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
-    let runtime = match built {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            trouble(format!("cannot start the extensions: {error}"));
-            return (None, ExtensionHost::empty());
-        }
-    };
     let limits = extension::Limits {
         deadline: Duration::from_millis(config.settings.extensions.deadline_ms),
         memory_bytes: usize::try_from(config.settings.extensions.memory_bytes).unwrap_or(usize::MAX),
         ..extension::Limits::default()
     };
-    match runtime.block_on(ExtensionHost::load(&folder, &limits)) {
-        Ok((host, broken)) => {
-            for extension::Broken { name, path, reason } in broken {
-                say(&Notice::BrokenExtension { name, path, reason });
-            }
-            (Some(runtime), host)
-        }
-        Err(error) => {
-            trouble(error.to_string());
-            (Some(runtime), ExtensionHost::empty())
-        }
-    }
+    let grace = Duration::from_millis(config.settings.bus.grace_ms);
+    Installed::new(beside.join(&config.settings.extensions.dir), limits, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

@@ -64,7 +64,7 @@ struct Outcome<'a> {
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
     pub(super) fn may_claim(&self) -> bool {
-        self.unsettled.is_empty() && self.unfinished.len() < MAX_UNFINISHED
+        self.unsettled.is_empty() && self.unfinished.len() < MAX_UNFINISHED && !self.waits_for_extensions
     }
 
     /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.

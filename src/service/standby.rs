@@ -55,7 +55,7 @@ pub fn pause(wakes: &Receiver<Wake>, wait: Duration) {
     loop {
         match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Wake::LockFree | Wake::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-            Ok(Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_) | Wake::Ask(_)) => {}
+            Ok(Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_) | Wake::Ask(_) | Wake::Extensions) => {}
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Wake {
     Ended(Box<Ended>),
     /// A running attempt calls a control command.
     Ask(Box<Ask>),
+    /// The folder of the extensions may have changed, or a set of them is loaded.
+    Extensions,
     /// The lock of the active service may be free.
     LockFree,
     Stop,

@@ -13,6 +13,7 @@ use crate::bus::{self, create, layout};
 use crate::extension::{self, ExtensionHost};
 use crate::message::MessageId;
 use crate::policy::Settings;
+use crate::service::installed::Installed;
 use crate::service::wake::Wake;
 use crate::service::{Core, Mode, standby};
 
@@ -54,8 +55,12 @@ impl Bus {
             disk: Arc::new(bus::open(&path).expect("opened")),
             settings,
             say: Arc::new(|_| {}),
-            runtime: None,
-            host: Arc::new(ExtensionHost::empty()),
+            installed: Installed::new(
+                folder.path().join("none"),
+                extension::Limits::default(),
+                Duration::ZERO,
+                wake.clone(),
+            ),
             stopped: Arc::new(AtomicBool::new(false)),
             wake,
         };
@@ -68,7 +73,7 @@ impl Bus {
         let (runtime, host) = host();
         let entered = standby::wait(&self.core, &self.wakes, Mode::Once).expect("a room");
         let (room, log) = entered.expect("nobody else is active");
-        let mut active = Active::begin(&self.core, room, log, host.clone(), self.core.wake.clone()).expect("active");
+        let mut active = Active::begin(&self.core, room, log).expect("active");
         active.lanes =
             crate::service::lanes::Lanes::new(host, Some(runtime), active.state.clone(), self.core.wake.clone());
         active
