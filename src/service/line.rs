@@ -106,6 +106,8 @@ impl Active<'_> {
             Err(refused) => return self.dead(claimed, refused, None, None, hops, now),
         };
         self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.to_string() })?;
+        let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
+        self.tell_called(&claimed, &name);
         let began = std::time::Instant::now();
         let message = &claimed.message;
         let call = Call {
@@ -115,7 +117,6 @@ impl Active<'_> {
             bus: self.view(now),
         };
         let control::Answer { handled, change } = control::answer(&call);
-        let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
         let described = name.to_string();
         let handler = Handler { name, described, took_us: began.elapsed().as_micros() as u64, log: Vec::new() };
         let mut decision = match handled {
@@ -169,7 +170,7 @@ impl Active<'_> {
                 self.lanes.add(job);
                 return Err(error);
             }
-            self.tell_called(&job);
+            self.tell_called(&job.claimed, &job.extension);
             self.lanes.start(job);
         }
         Ok(())

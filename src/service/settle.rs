@@ -8,7 +8,6 @@ use super::active::{Active, Ready};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::{Decision, Sent};
-use super::lanes::Job;
 use super::waiting::Waiter;
 use crate::bus::BusError;
 use crate::bus::log::Durability;
@@ -47,6 +46,9 @@ struct SentLine<'a> {
 #[derive(Serialize)]
 struct Called<'a> {
     id: &'a str,
+    sender: &'a str,
+    recipient: &'a str,
+    action: &'a str,
     by: &'a str,
 }
 
@@ -54,6 +56,12 @@ struct Called<'a> {
 struct Outcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     to: Vec<PathBuf>,
@@ -245,12 +253,19 @@ impl Active<'_> {
         self.journal.step(&self.core.disk, day, decision.record.story.at, "sent", &sent.name, more);
     }
 
-    pub(super) fn tell_called(&mut self, job: &Job) {
+    /// The handling of a message begins.
+    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId) {
         let now = Now::get();
-        let message = &job.claimed.message;
-        let more = Called { id: message.id().as_str(), by: job.extension.as_str() };
+        let message = &claimed.message;
+        let more = Called {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: by.as_str(),
+            action: message.action().as_str(),
+            by: by.as_str(),
+        };
         let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &job.claimed.claim.name, more);
+        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &claimed.claim.name, more);
     }
 
     /// The line that names the outcome, where the last line alone does not (`finished` follows `replied` and the like).
@@ -261,7 +276,15 @@ impl Active<'_> {
         }
         let story = &record.story;
         let to = record.effects.iter().map(|effect| effect.to.path("".as_ref())).collect();
-        let more = Outcome { id: story.id.as_deref(), by: story.by.as_deref(), to, code: story.code.as_deref() };
+        let more = Outcome {
+            id: story.id.as_deref(),
+            sender: story.sender.as_deref(),
+            recipient: story.recipient.as_deref(),
+            action: story.action.as_deref(),
+            by: story.by.as_deref(),
+            to,
+            code: story.code.as_deref(),
+        };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
     }
