@@ -29,6 +29,7 @@ use super::drop_queue::{BATCH, DropQueue};
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
+use super::publisher::Publisher;
 use super::registry::Registry;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
@@ -53,7 +54,7 @@ pub enum End {
 
 pub struct Active<'a> {
     pub(super) core: &'a Core,
-    pub(super) room: Room,
+    pub(super) room: Arc<Room>,
     pub(super) log: Log,
     pub(super) journal: Journal,
     pub(super) ids: Ids,
@@ -74,15 +75,18 @@ pub struct Active<'a> {
     pub(super) in_flight: HashSet<Key>,
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
-    /// Decided in the log, not yet published and finished.
-    pub(super) unfinished: Vec<Decision>,
+    /// Decided in the log, not yet published and finished, and not with the publisher.
+    pub(super) unfinished: Vec<Arc<Decision>>,
+    pub(super) publisher: Publisher,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     pub(super) folders: Folders,
     /// What is in the place of the inboxes that this batch has looked at.
     pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
-    /// Inbox names that this batch has chosen.
+    /// Inbox names that were chosen and are not yet published.
     pub(super) chosen: HashSet<std::path::PathBuf>,
+    /// Inboxes that what is not yet published will make.
+    pub(super) coming: HashSet<AgentId>,
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
     pub(super) stop_at: Option<Instant>,
@@ -136,6 +140,8 @@ impl<'a> Active<'a> {
         let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
+        let room = Arc::new(room);
+        let publisher = Publisher::new(core.disk.clone(), room.clone());
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -159,10 +165,12 @@ impl<'a> Active<'a> {
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
+            publisher,
             released: Vec::new(),
             folders: Folders::default(),
             inbox_states: RefCell::default(),
             chosen: HashSet::new(),
+            coming: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),
             stop_at: None,
@@ -236,7 +244,12 @@ impl<'a> Active<'a> {
         if self.trouble.is_waiting(now.mono) {
             return Ok(());
         }
-        if now.mono >= self.scan_at && self.stop_at.is_none() {
+        let scan = now.mono >= self.scan_at && self.stop_at.is_none();
+        if scan || self.requested || now.mono >= self.tend_at {
+            // What is looked at now is to be there as it was decided.
+            self.wait_for_publisher(0, now)?;
+        }
+        if scan {
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.
@@ -262,7 +275,12 @@ impl<'a> Active<'a> {
         }
         self.calendar.set(now.wall_ms);
         self.calendar.choose_folder(&self.core.disk)?;
-        self.pass(now)
+        self.pass(now)?;
+        if !self.has_work() {
+            self.wait_for_publisher(0, now)?;
+            self.note(now)?;
+        }
+        Ok(())
     }
 
     /// Waits for something to happen, and takes in all that has.
@@ -347,7 +365,7 @@ impl<'a> Active<'a> {
     }
 
     fn is_stopped(&self, now: Now, mode: Mode) -> bool {
-        let settled = self.unsettled.is_empty() && self.unfinished.is_empty();
+        let settled = self.unsettled.is_empty() && self.unfinished.is_empty() && self.publisher.is_idle();
         match (self.stop_at, mode) {
             (Some(_), _) => settled && self.lanes.is_idle(),
             (None, Mode::UntilStopped) => false,

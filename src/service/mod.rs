@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
@@ -25,6 +26,7 @@ mod inboxes;
 mod lanes;
 mod line;
 mod notice;
+mod publisher;
 mod registry;
 mod requests;
 mod settle;
