@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::bus::ids::Ids;
@@ -33,7 +32,7 @@ use super::publisher::Publisher;
 use super::registry::Registry;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::{Wake, Watch};
+use super::wake::{Wake, Waker, Wakes};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -117,7 +116,7 @@ impl<'a> Active<'a> {
         room: Room,
         mut log: Log,
         host: Arc<ExtensionHost>,
-        wake: Sender<Wake>,
+        wake: Waker,
     ) -> Result<Active<'a>, BusError> {
         let (disk, settings) = (&core.disk, &core.settings);
         let now = Now::get();
@@ -190,7 +189,7 @@ impl<'a> Active<'a> {
     }
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
-    pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
+    pub fn run(mut self, wakes: &mut Wakes, mode: Mode) -> Result<End, BusError> {
         if mode == Mode::UntilStopped {
             // Only for speed: if it fails, the log grows as it goes, and the trouble is met and told there.
             let _ = self.log.preallocate(&self.room);
@@ -221,7 +220,7 @@ impl<'a> Active<'a> {
                 return self.leave_for_good();
             }
             self.receive(wakes);
-            self.choose_watch(watch);
+            self.choose_watch(wakes);
         }
     }
 
@@ -284,19 +283,10 @@ impl<'a> Active<'a> {
     }
 
     /// Waits for something to happen, and takes in all that has.
-    fn receive(&mut self, wakes: &Receiver<Wake>) {
-        let first = if self.has_work() {
-            wakes.try_recv().ok()
-        } else {
-            match wakes.recv_timeout(self.until_next(Now::get())) {
-                Ok(wake) => Some(wake),
-                Err(RecvTimeoutError::Timeout) => None,
-                // Cannot be: the core holds a sender. Then the timeouts alone drive the loop.
-                Err(RecvTimeoutError::Disconnected) => None,
-            }
-        };
+    fn receive(&mut self, wakes: &mut Wakes) {
+        let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
         // Bounded, so that a flood of events cannot keep the loop from its work.
-        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.try_recv().ok()).take(4096)) {
+        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.take()).take(4096)) {
             match wake {
                 Wake::Dropped(name) => self.drop.push(name),
                 Wake::Rescan => self.scan_at = Instant::now(),
@@ -309,7 +299,7 @@ impl<'a> Active<'a> {
     }
 
     /// Under load the drop is listed each time it has been worked off; else events tell.
-    fn choose_watch(&mut self, watch: &mut Watch) {
+    fn choose_watch(&mut self, watch: &mut Wakes) {
         if !watch.is_paused() {
             if self.drop.len() >= BATCH {
                 watch.pause();

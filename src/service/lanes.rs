@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
 use super::claimed::Claimed;
-use super::wake::Wake;
+use super::wake::{Wake, Waker};
 use crate::bus::layout::Ticket;
 use crate::extension::{Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
 use crate::message::{AgentId, Envelope, Handled};
@@ -55,14 +54,14 @@ pub struct Lanes {
     host: Arc<ExtensionHost>,
     /// There is one if there are extensions.
     runtime: Option<tokio::runtime::Handle>,
-    wake: Sender<Wake>,
+    wake: Waker,
     lanes: HashMap<AgentId, Lane>,
     running: HashMap<Ticket, Running>,
     arrivals: u64,
 }
 
 impl Lanes {
-    pub fn new(host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>, wake: Sender<Wake>) -> Lanes {
+    pub fn new(host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>, wake: Waker) -> Lanes {
         Lanes { host, runtime, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
     }
 
@@ -102,8 +101,7 @@ impl Lanes {
         let handle = runtime.spawn(async move {
             let began = Instant::now();
             let handled = task.run(&host).await;
-            // The receiver is gone only when the service has ended, and with it the right to publish.
-            let _ = wake.send(Wake::Ended(Box::new(Ended { ticket, handled, took: began.elapsed() })));
+            wake.wake(Wake::Ended(Box::new(Ended { ticket, handled, took: began.elapsed() })));
         });
         self.lanes.entry(job.extension.clone()).or_default().running += 1;
         self.running.insert(ticket, Running { job, abort: handle.abort_handle() });

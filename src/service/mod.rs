@@ -9,7 +9,8 @@
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `inboxes`, `registry` | what is known of the agents |
-//! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
+//! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
+//! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
@@ -36,11 +37,11 @@ mod tend;
 mod trouble;
 mod waiting;
 mod wake;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use notice::Notice;
@@ -52,7 +53,7 @@ use crate::extension::{self, ExtensionHost};
 use crate::policy::{Settings, settings};
 use active::{Active, End};
 use trouble::Trouble;
-use wake::Wake;
+use wake::{Wake, Waker, Wakes};
 
 /// What a service is to serve.
 #[derive(Clone, Debug)]
@@ -77,23 +78,22 @@ pub struct Service {
     config: Config,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
-    wakes: Receiver<Wake>,
+    wake: Waker,
+    wakes: Wakes,
 }
 
 /// Stops a service from anywhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Stopper {
     /// Asks the service to stop: what runs may finish for 6 s, and within 10 s [`Service::run`] returns.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // The receiver is gone only when the service has ended already.
-        let _ = self.wake.send(Wake::Stop);
+        self.wake.wake(Wake::Stop);
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Core {
     runtime: Option<tokio::runtime::Runtime>,
     host: Arc<ExtensionHost>,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Core {
@@ -138,7 +138,7 @@ impl Drop for Core {
 impl Service {
     /// Prepares a service. `say` is called with everything it has to say, from the thread that runs it.
     pub fn new(config: Config, say: impl Fn(&Notice) + Send + Sync + 'static) -> Service {
-        let (wake, wakes) = channel();
+        let (wake, wakes) = Wakes::new();
         Service { config, say: Arc::new(say), stopped: Arc::new(AtomicBool::new(false)), wake, wakes }
     }
 
@@ -171,17 +171,17 @@ impl Service {
             stopped: self.stopped,
             wake: self.wake,
         };
-        let (mut watch, watching) = wake::Watch::begin(core.disk.path(), core.wake.clone());
-        if let Err(error) = watching {
+        let mut wakes = self.wakes;
+        if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
             core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
         }
         let mut trouble = Trouble::default();
-        while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
+        while let Some((room, log)) = standby::wait(&core, &mut wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
             let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
                 Ok(active) => {
                     trouble = Trouble::default();
-                    active.run(&self.wakes, &mut watch, mode)?
+                    active.run(&mut wakes, mode)?
                 }
                 Err(BusError::RoomGone) => End::Replaced,
                 // The room is left to the next term, which may be our own.
@@ -189,7 +189,7 @@ impl Service {
                     if trouble.begin(Instant::now()) {
                         core.say(&Notice::Trouble { what: error.to_string() });
                     }
-                    standby::pause(&self.wakes, trouble.left(Instant::now()));
+                    standby::pause(&mut wakes, trouble.left(Instant::now()));
                     continue;
                 }
                 Err(error) => return Err(error),
