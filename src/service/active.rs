@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::bus::ids::Ids;
@@ -28,11 +27,12 @@ use super::drop_queue::{BATCH, DropQueue};
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
+use super::publisher::Publisher;
 use super::registry::Registry;
 use super::stored::StateStore;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::{Wake, Watch};
+use super::wake::{Wake, Waker, Wakes};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -53,7 +53,7 @@ pub enum End {
 
 pub struct Active<'a> {
     pub(super) core: &'a Core,
-    pub(super) room: Room,
+    pub(super) room: Arc<Room>,
     pub(super) log: Log,
     pub(super) journal: Journal,
     pub(super) ids: Ids,
@@ -76,15 +76,18 @@ pub struct Active<'a> {
     pub(super) in_flight: HashSet<Key>,
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
-    /// Decided in the log, not yet published and finished.
-    pub(super) unfinished: Vec<Decision>,
+    /// Decided in the log, not yet published and finished, and not with the publisher.
+    pub(super) unfinished: Vec<Arc<Decision>>,
+    pub(super) publisher: Publisher,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     pub(super) folders: Folders,
     /// What is in the place of the inboxes that this batch has looked at.
     pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
-    /// Inbox names that this batch has chosen.
+    /// Inbox names that were chosen and are not yet published.
     pub(super) chosen: HashSet<std::path::PathBuf>,
+    /// Inboxes that what is not yet published will make.
+    pub(super) coming: HashSet<AgentId>,
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
     pub(super) stop_at: Option<Instant>,
@@ -137,6 +140,8 @@ impl<'a> Active<'a> {
         let (host, runtime) = core.installed.current();
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, runtime, state.clone(), core.wake.clone());
+        let room = Arc::new(room);
+        let publisher = Publisher::new(core.disk.clone(), room.clone());
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -161,10 +166,12 @@ impl<'a> Active<'a> {
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
+            publisher,
             released: Vec::new(),
             folders: Folders::default(),
             inbox_states: RefCell::default(),
             chosen: HashSet::new(),
+            coming: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),
             stop_at: None,
@@ -189,7 +196,7 @@ impl<'a> Active<'a> {
     }
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
-    pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
+    pub fn run(mut self, wakes: &mut Wakes, mode: Mode) -> Result<End, BusError> {
         if mode == Mode::UntilStopped {
             // Only for speed: if it fails, the log grows as it goes, and the trouble is met and told there.
             let _ = self.log.preallocate(&self.room);
@@ -220,7 +227,7 @@ impl<'a> Active<'a> {
                 return self.leave_for_good();
             }
             self.receive(wakes);
-            self.choose_watch(watch);
+            self.choose_watch(wakes);
         }
     }
 
@@ -243,7 +250,12 @@ impl<'a> Active<'a> {
         if self.trouble.is_waiting(now.mono) {
             return Ok(());
         }
-        if now.mono >= self.scan_at && self.stop_at.is_none() {
+        let scan = now.mono >= self.scan_at && self.stop_at.is_none();
+        if scan || self.requested || now.mono >= self.tend_at {
+            // What is looked at now is to be there as it was decided.
+            self.wait_for_publisher(0, now)?;
+        }
+        if scan {
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.
@@ -273,7 +285,12 @@ impl<'a> Active<'a> {
         }
         self.calendar.set(now.wall_ms);
         self.calendar.choose_folder(&self.core.disk)?;
-        self.pass(now)
+        self.pass(now)?;
+        if !self.has_work() {
+            self.wait_for_publisher(0, now)?;
+            self.note(now)?;
+        }
+        Ok(())
     }
 
     /// Lists everything with the next turn.
@@ -283,19 +300,10 @@ impl<'a> Active<'a> {
     }
 
     /// Waits for something to happen, and takes in all that has.
-    fn receive(&mut self, wakes: &Receiver<Wake>) {
-        let first = if self.has_work() {
-            wakes.try_recv().ok()
-        } else {
-            match wakes.recv_timeout(self.until_next(Now::get())) {
-                Ok(wake) => Some(wake),
-                Err(RecvTimeoutError::Timeout) => None,
-                // Cannot be: the core holds a sender. Then the timeouts alone drive the loop.
-                Err(RecvTimeoutError::Disconnected) => None,
-            }
-        };
+    fn receive(&mut self, wakes: &mut Wakes) {
+        let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
         // Bounded, so that a flood of events cannot keep the loop from its work.
-        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.try_recv().ok()).take(4096)) {
+        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.take()).take(4096)) {
             match wake {
                 Wake::Dropped(name) => self.drop.push(name),
                 Wake::Rescan => self.scan_at = Instant::now(),
@@ -310,7 +318,7 @@ impl<'a> Active<'a> {
     }
 
     /// Under load the drop is listed each time it has been worked off; else events tell.
-    fn choose_watch(&mut self, watch: &mut Watch) {
+    fn choose_watch(&mut self, watch: &mut Wakes) {
         if !watch.is_paused() {
             if self.drop.len() >= BATCH {
                 watch.pause();
@@ -366,7 +374,7 @@ impl<'a> Active<'a> {
     }
 
     fn is_stopped(&self, now: Now, mode: Mode) -> bool {
-        let settled = self.unsettled.is_empty() && self.unfinished.is_empty();
+        let settled = self.unsettled.is_empty() && self.unfinished.is_empty() && self.publisher.is_idle();
         match (self.stop_at, mode) {
             (Some(_), _) => settled && self.lanes.is_idle(),
             (None, Mode::UntilStopped) => false,

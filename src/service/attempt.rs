@@ -4,13 +4,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::stored::StateStore;
-use super::wake::Wake;
+use super::wake::{Wake, Waker};
 use crate::control::Change;
 use crate::extension::{StateKey, Stored, Surroundings};
 use crate::message::{Code, Failure, Handled, Retry};
@@ -29,12 +28,12 @@ pub struct Ask {
 /// What one attempt has at hand.
 pub struct AtHand {
     store: Arc<StateStore>,
-    wake: Sender<Wake>,
+    wake: Waker,
     changes: Mutex<Vec<Change>>,
 }
 
 impl AtHand {
-    pub fn new(store: Arc<StateStore>, wake: Sender<Wake>) -> AtHand {
+    pub fn new(store: Arc<StateStore>, wake: Waker) -> AtHand {
         AtHand { store, wake, changes: Mutex::default() }
     }
 
@@ -64,8 +63,7 @@ impl Surroundings for AtHand {
             changes: self.changes().clone(),
             answer,
         };
-        // Nobody receives only when the service has ended; then nobody answers either.
-        let _ = self.wake.send(Wake::Ask(Box::new(ask)));
+        self.wake.wake(Wake::Ask(Box::new(ask)));
         Box::pin(async move {
             let Ok((handled, change)) = answered.await else {
                 let message = "the service is no longer active on this bus".to_owned();

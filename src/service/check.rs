@@ -3,6 +3,7 @@
 use super::active::Active;
 use super::claimed::Claimed;
 use super::clock::Now;
+use super::decide::Decision;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
 use crate::bus::{BusError, disk, layout};
@@ -175,7 +176,7 @@ impl Active<'_> {
             return hops.saturating_add(1);
         }
         let Recipient::One(author) = message.recipient() else { return 0 };
-        self.ids.seen(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
+        self.asked(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
     }
 
     fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
@@ -188,7 +189,7 @@ impl Active<'_> {
         let (Some(asker), Some(asked_id)) = (reply::asker(message), message.in_reply_to()) else {
             return Ok(reply::Standing::Ordinary);
         };
-        let asked = self.ids.seen(asker.as_str(), asked_id.as_str()).map(|seen| {
+        let asked = self.asked(asker.as_str(), asked_id.as_str()).map(|seen| {
             let answered = self.ids.answer_of(asker.as_str(), asked_id.as_str(), message.sender().as_str());
             let again = answered.is_some_and(|ticket| ticket.uuid != claimed.claim.name.ticket.uuid)
                 || self.is_being_answered(asker, asked_id.as_str(), message.sender(), claimed);
@@ -196,6 +197,17 @@ impl Active<'_> {
             Asked { action: seen.action, recipients: seen.recipients, answered: again, several }
         });
         reply::standing(message, asked.as_ref())
+    }
+
+    /// What is known of a message that is answered. Its reader may be faster than the note of its end.
+    fn asked(&self, sender: &str, id: &str) -> Option<Seen> {
+        self.ids.seen(sender, id).or_else(|| {
+            let noted = |decision: &Decision| {
+                let note = decision.record.id.as_ref().filter(|note| note.sender == sender && note.id == id)?;
+                Some(Seen::noted(decision.record.claim.ticket, note))
+            };
+            self.undone().find_map(noted)
+        })
     }
 
     /// Another answer of the same responder is in an extension's hands, or decided already but not yet noted.
@@ -209,7 +221,7 @@ impl Active<'_> {
         if is_handled {
             return true;
         }
-        self.unsettled.iter().chain(&self.unfinished).any(|decision| {
+        self.undone().any(|decision| {
             decision.record.claim.ticket != claimed.claim.name.ticket
                 && decision.record.answers.as_ref().is_some_and(|note| {
                     (note.sender.as_str(), note.id.as_str(), note.responder.as_str())
@@ -234,6 +246,9 @@ impl Active<'_> {
         }
         let mut load = Load::default();
         if let Some(Route::Inbox(agent)) = route {
+            if self.inboxes.counts_anew(agent, limits.per_inbox_messages, now) {
+                self.show_all(now)?;
+            }
             load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
         }
         if claimed.known && claimed.claim.name.ticket.part.is_none() && has_inbox {
@@ -243,12 +258,23 @@ impl Active<'_> {
         (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());
         let elsewhere = self.waiting.len() + self.drop.parked_len();
         let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
+        if self.inboxes.sums_anew(left, now) {
+            self.show_all(now)?;
+        }
         load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
         // An answer will need an inbox for the sender.
         if has_inbox && self.inbox_state(message.sender())? == InboxState::Absent {
+            if self.inboxes.lists_folders() {
+                self.show_all(now)?;
+            }
             load.inboxes = Some(self.inboxes.folders(disk)?);
         }
         Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
+    }
+
+    /// Before folders are counted: what is decided is to be in them.
+    fn show_all(&mut self, now: Now) -> Result<(), BusError> {
+        self.wait_for_publisher(0, now)
     }
 
     /// Nothing is there yet, or a real folder.
@@ -263,6 +289,7 @@ impl Active<'_> {
         }
         let path = layout::inbox(agent.as_str());
         let state = match self.core.disk.stat(&path)? {
+            None if self.coming.contains(agent) => InboxState::Folder,
             None => InboxState::Absent,
             Some(stat) if disk::is_folder(&stat) && self.core.disk.may_fill(&path)? => InboxState::Folder,
             Some(_) => InboxState::Unusable,

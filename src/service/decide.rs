@@ -170,6 +170,7 @@ impl Active<'_> {
         if self.inbox_state(agent)? == InboxState::Absent {
             self.inboxes.folder_made();
             self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
+            self.coming.insert(agent.clone());
         }
         self.inboxes.delivered(agent.as_str());
         let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };

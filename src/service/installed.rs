@@ -12,7 +12,6 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::notice::Notice;
-use super::wake::Wake;
+use super::wake::{Wake, Waker};
 use crate::bus::claim::{self, Writers};
 use crate::extension::{Broken, ExtensionHost, Limits, LoadError};
 use crate::message::AgentId;
@@ -40,7 +39,7 @@ pub struct Installed {
     folder: PathBuf,
     limits: Limits,
     grace: Duration,
-    wake: Sender<Wake>,
+    wake: Waker,
     inner: RefCell<Inner>,
 }
 
@@ -61,7 +60,7 @@ struct Inner {
 type Loaded = (ExtensionHost, Vec<Broken>);
 
 impl Installed {
-    pub fn new(folder: PathBuf, limits: Limits, grace: Duration, wake: Sender<Wake>) -> Installed {
+    pub fn new(folder: PathBuf, limits: Limits, grace: Duration, wake: Waker) -> Installed {
         let inner = Inner {
             host: Arc::new(ExtensionHost::empty()),
             runtime: None,
@@ -104,7 +103,7 @@ impl Installed {
                         say(&Notice::Extensions { names: inner.names() });
                     }
                     // What has changed meanwhile is looked at next.
-                    let _ = self.wake.send(Wake::Extensions);
+                    self.wake.wake(Wake::Extensions);
                     is_new
                 }
                 Err(_) => {
@@ -153,7 +152,7 @@ impl Installed {
         let load = move || {
             let loaded = handle.block_on(ExtensionHost::load(&folder, &limits));
             // Only a hint; the next scan looks, too.
-            let _ = wake.send(Wake::Extensions);
+            wake.wake(Wake::Extensions);
             loaded
         };
         match std::thread::Builder::new().name("postroom-extensions".into()).spawn(load) {
@@ -232,15 +231,14 @@ impl Inner {
     }
 
     /// Watches the folder, if it is there and not watched. Without a watch the scans alone find everything, later.
-    fn watch(&mut self, folder: &Path, wake: &Sender<Wake>) {
+    fn watch(&mut self, folder: &Path, wake: &Waker) {
         if self.watcher.is_some() || !folder.is_dir() {
             return;
         }
         let wake = wake.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| event.need_rescan() || is_change(&event.kind)) {
-                // The receiver is gone only when the service has ended.
-                let _ = wake.send(Wake::Extensions);
+                wake.wake(Wake::Extensions);
             }
         };
         let Ok(mut watcher) = RecommendedWatcher::new(tell, notify::Config::default()) else { return };

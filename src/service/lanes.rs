@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
@@ -15,7 +14,7 @@ use super::attempted::Left;
 use super::check::Answers;
 use super::claimed::Claimed;
 use super::stored::StateStore;
-use super::wake::Wake;
+use super::wake::{Wake, Waker};
 use crate::bus::layout::Ticket;
 use crate::extension::{Attempted, Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
 use crate::message::{AgentId, Envelope};
@@ -63,7 +62,7 @@ pub struct Lanes {
     /// There is one if there are extensions.
     runtime: Option<tokio::runtime::Handle>,
     state: Arc<StateStore>,
-    wake: Sender<Wake>,
+    wake: Waker,
     lanes: HashMap<AgentId, Lane>,
     running: HashMap<Ticket, Running>,
     arrivals: u64,
@@ -74,7 +73,7 @@ impl Lanes {
         host: Arc<ExtensionHost>,
         runtime: Option<tokio::runtime::Handle>,
         state: Arc<StateStore>,
-        wake: Sender<Wake>,
+        wake: Waker,
     ) -> Lanes {
         Lanes { host, runtime, state, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
     }
@@ -126,8 +125,7 @@ impl Lanes {
             let began = Instant::now();
             let attempted = task.run(&host, at_hand.clone()).await;
             let left = Left { attempted, changes: at_hand.take_changes(), took: began.elapsed(), described };
-            // The receiver is gone only when the service has ended, and with it the right to publish.
-            let _ = wake.send(Wake::Ended(Box::new(Ended { ticket, left })));
+            wake.wake(Wake::Ended(Box::new(Ended { ticket, left })));
         });
         self.lanes.entry(job.extension.clone()).or_default().running += 1;
         self.running.insert(ticket, Running { job, abort: handle.abort_handle() });

@@ -12,6 +12,7 @@ use super::check::{Answers, Checked, Verdict};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::{Decision, Handler};
+use super::drop_queue::BATCH;
 use super::gather::Candidate;
 use super::lanes::Job;
 use super::waiting::Due;
@@ -21,6 +22,8 @@ impl Active<'_> {
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
         self.settle(now)?;
         self.inbox_states.borrow_mut().clear();
+        // One batch becomes visible while the next one is made; more of them would only take memory.
+        self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
             for candidate in self.gather(now)? {
                 let Some(claimed) = self.claim(candidate, now)? else { continue };

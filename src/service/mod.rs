@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
 //! | `inboxes`, `registry`, `installed` | what is known of the agents; which extensions there are |
-//! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
+//! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
+//! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
@@ -29,6 +31,7 @@ mod installed;
 mod lanes;
 mod line;
 mod notice;
+mod publisher;
 mod registry;
 mod requests;
 mod settle;
@@ -39,11 +42,11 @@ mod tend;
 mod trouble;
 mod waiting;
 mod wake;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use notice::Notice;
@@ -56,7 +59,7 @@ use crate::policy::{Settings, settings};
 use active::{Active, End};
 use installed::Installed;
 use trouble::Trouble;
-use wake::Wake;
+use wake::{Wake, Waker, Wakes};
 
 /// What a service is to serve.
 #[derive(Clone, Debug)]
@@ -81,23 +84,22 @@ pub struct Service {
     config: Config,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
-    wakes: Receiver<Wake>,
+    wake: Waker,
+    wakes: Wakes,
 }
 
 /// Stops a service from anywhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Stopper {
     /// Asks the service to stop: what runs may finish for 6 s, and within 10 s [`Service::run`] returns.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // The receiver is gone only when the service has ended already.
-        let _ = self.wake.send(Wake::Stop);
+        self.wake.wake(Wake::Stop);
     }
 }
 
@@ -108,7 +110,7 @@ pub(crate) struct Core {
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
     installed: Installed,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Core {
@@ -131,7 +133,7 @@ impl Core {
 impl Service {
     /// Prepares a service. `say` is called with everything it has to say, from the thread that runs it.
     pub fn new(config: Config, say: impl Fn(&Notice) + Send + Sync + 'static) -> Service {
-        let (wake, wakes) = channel();
+        let (wake, wakes) = Wakes::new();
         Service { config, say: Arc::new(say), stopped: Arc::new(AtomicBool::new(false)), wake, wakes }
     }
 
@@ -164,17 +166,17 @@ impl Service {
             stopped: self.stopped,
             wake: self.wake,
         };
-        let (mut watch, watching) = wake::Watch::begin(core.disk.path(), core.wake.clone());
-        if let Err(error) = watching {
+        let mut wakes = self.wakes;
+        if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
             core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
         }
         let mut trouble = Trouble::default();
-        while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
+        while let Some((room, log)) = standby::wait(&core, &mut wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
             let end = match Active::begin(&core, room, log) {
                 Ok(active) => {
                     trouble = Trouble::default();
-                    active.run(&self.wakes, &mut watch, mode)?
+                    active.run(&mut wakes, mode)?
                 }
                 Err(BusError::RoomGone) => End::Replaced,
                 // The room is left to the next term, which may be our own.
@@ -182,7 +184,7 @@ impl Service {
                     if trouble.begin(Instant::now()) {
                         core.say(&Notice::Trouble { what: error.to_string() });
                     }
-                    standby::pause(&self.wakes, trouble.left(Instant::now()));
+                    standby::pause(&mut wakes, trouble.left(Instant::now()));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -205,7 +207,7 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
     }
 }
 
-fn installed(config: &Config, wake: Sender<Wake>) -> Installed {
+fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
     let limits = extension::Limits {
         deadline: Duration::from_millis(config.settings.extensions.deadline_ms),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value as Json;
@@ -14,7 +13,7 @@ use crate::extension::{self, ExtensionHost};
 use crate::message::MessageId;
 use crate::policy::Settings;
 use crate::service::installed::Installed;
-use crate::service::wake::Wake;
+use crate::service::wake::Wakes;
 use crate::service::{Core, Mode, standby};
 
 /// The extensions `one` and `two`, compiled once for all tests, and what runs them.
@@ -38,7 +37,7 @@ struct Bus {
     _folder: tempfile::TempDir,
     path: PathBuf,
     core: Core,
-    wakes: Receiver<Wake>,
+    wakes: std::cell::RefCell<Wakes>,
 }
 
 impl Bus {
@@ -46,7 +45,7 @@ impl Bus {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bus");
         create::create(&path).expect("made");
-        let (wake, wakes) = channel();
+        let (wake, wakes) = Wakes::new();
         let mut settings = Settings::default();
         settings.retry.first_ms = 1;
         settings.retry.max_ms = 1;
@@ -65,13 +64,13 @@ impl Bus {
             wake,
         };
         std::fs::create_dir(path.join("inbox/alice")).expect("made");
-        Bus { _folder: folder, path, core, wakes }
+        Bus { _folder: folder, path, core, wakes: wakes.into() }
     }
 
     /// The next service of this bus, which takes over whatever the one before left.
     fn serve(&self) -> Active<'_> {
         let (runtime, host) = host();
-        let entered = standby::wait(&self.core, &self.wakes, Mode::Once).expect("a room");
+        let entered = standby::wait(&self.core, &mut self.wakes.borrow_mut(), Mode::Once).expect("a room");
         let (room, log) = entered.expect("nobody else is active");
         let mut active = Active::begin(&self.core, room, log).expect("active");
         active.lanes =
