@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
 use crate::bus::claim::{self, Writers};
-use crate::extension::{Broken, ExtensionHost, Limits, LoadError};
+use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
 
 /// What tells one state of a file from another: inode, bytes, and when content and name changed.
@@ -37,7 +37,7 @@ type Say<'a> = &'a dyn Fn(&Notice);
 /// The set of extensions that counts now, and the folder it comes from.
 pub struct Installed {
     folder: PathBuf,
-    limits: Limits,
+    configuration: Configuration,
     grace: Duration,
     wake: Waker,
     inner: RefCell<Inner>,
@@ -60,7 +60,7 @@ struct Inner {
 type Loaded = (ExtensionHost, Vec<Broken>);
 
 impl Installed {
-    pub fn new(folder: PathBuf, limits: Limits, grace: Duration, wake: Waker) -> Installed {
+    pub fn new(folder: PathBuf, configuration: Configuration, grace: Duration, wake: Waker) -> Installed {
         let inner = Inner {
             host: Arc::new(ExtensionHost::empty()),
             runtime: None,
@@ -70,7 +70,7 @@ impl Installed {
             named: HashSet::new(),
             watcher: None,
         };
-        Installed { folder, limits, grace, wake, inner: RefCell::new(inner) }
+        Installed { folder, configuration, grace, wake, inner: RefCell::new(inner) }
     }
 
     /// The set that counts, and what its handlers run on; there is nothing to run on before the first extension.
@@ -87,7 +87,7 @@ impl Installed {
             return;
         }
         let Some(handle) = inner.handle(say) else { return };
-        let loaded = handle.block_on(ExtensionHost::load(&self.folder, &self.limits));
+        let loaded = handle.block_on(ExtensionHost::load(&self.folder, &self.configuration));
         inner.take(loaded, say);
     }
 
@@ -148,9 +148,9 @@ impl Installed {
     }
 
     fn load_beside(&self, handle: Handle, say: Say<'_>) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
-        let (folder, limits, wake) = (self.folder.clone(), self.limits.clone(), self.wake.clone());
+        let (folder, configuration, wake) = (self.folder.clone(), self.configuration.clone(), self.wake.clone());
         let load = move || {
-            let loaded = handle.block_on(ExtensionHost::load(&folder, &limits));
+            let loaded = handle.block_on(ExtensionHost::load(&folder, &configuration));
             // Only a hint; the next scan looks, too.
             wake.wake(Wake::Extensions);
             loaded

@@ -209,13 +209,9 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
 
 fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
-    let limits = extension::Limits {
-        deadline: Duration::from_millis(config.settings.extensions.deadline_ms),
-        memory_bytes: usize::try_from(config.settings.extensions.memory_bytes).unwrap_or(usize::MAX),
-        ..extension::Limits::default()
-    };
+    let configuration = extension::Configuration::from_settings(&config.settings, beside);
     let grace = Duration::from_millis(config.settings.bus.grace_ms);
-    Installed::new(beside.join(&config.settings.extensions.dir), limits, grace, wake)
+    Installed::new(beside.join(&config.settings.extensions.dir), configuration, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

@@ -27,7 +27,7 @@ fn host() -> (tokio::runtime::Handle, Arc<ExtensionHost>) {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
         let runtime = runtime.expect("a runtime");
-        let loaded = runtime.block_on(ExtensionHost::load(folder.path(), &extension::Limits::default()));
+        let loaded = runtime.block_on(ExtensionHost::load(folder.path(), &extension::Configuration::default()));
         (runtime, Arc::new(loaded.expect("loaded").0))
     });
     (runtime.handle().clone(), host.clone())
@@ -56,7 +56,7 @@ impl Bus {
             say: Arc::new(|_| {}),
             installed: Installed::new(
                 folder.path().join("none"),
-                extension::Limits::default(),
+                extension::Configuration::default(),
                 Duration::ZERO,
                 wake.clone(),
             ),
@@ -179,7 +179,7 @@ impl Active<'_> {
         let job = self.lanes.running_claims().find(|job| job.claimed.message.id().as_str() == id);
         let ticket =
             job.unwrap_or_else(|| panic!("{id} is not in hand: {:?}", self.in_hand())).claimed.claim.name.ticket;
-        let left = Left { attempted, changes, took: Duration::ZERO, described: "one 1.0.0".into() };
+        let left = Left { attempted, changes, took: Duration::ZERO, described: "one 1.0.0".into(), host: host().1 };
         self.ended(Ended { ticket, left });
     }
 }
