@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::call::Trust;
 use super::console::Console;
 use super::effects::{Effects, LogLine};
+use super::host::wasi::WasiPart;
 use super::limits::{Limits, Meter};
 use super::surroundings::Surroundings;
 use crate::policy::grants::{Grants, WasiGrants};
@@ -20,6 +21,7 @@ use crate::policy::settings::ConfigTable;
 pub(super) struct Tenant {
     pub(super) meter: Meter,
     pub(super) chain: Arc<Chain>,
+    pub(super) wasi: WasiPart,
 }
 
 /// One attempt, shared by all of its stores.
