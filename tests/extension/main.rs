@@ -1,6 +1,8 @@
 //! Extensions as real components: what a good one gets and gives, and what becomes of every kind of bad one.
 
 mod broken;
+mod guests;
+mod guests_text;
 mod handling;
 mod misbehaving;
 mod mock;
