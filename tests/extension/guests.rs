@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use postroom::extension::{Configuration, ExtensionHost};
 use postroom::message::{Code, Failure, Handled, Retry};
 
-use super::{Folder, call, failed, handle, replied};
+use super::{Folder, call, failed, handle, load_with, replied};
 
 /// Every guest that is committed.
 pub const NAMES: [&str; 6] = ["ext-add", "ext-crc", "ext-js", "ext-notes", "ext-sum", "ext-text"];
@@ -24,7 +24,7 @@ pub async fn host_with(names: &[&str], configuration: &Configuration) -> Extensi
     for name in names {
         folder.put(&format!("{name}.wasm"), bytes_of(name));
     }
-    let (host, broken) = ExtensionHost::load(folder.0.path(), &configuration.terms("").limits).await.unwrap();
+    let (host, broken) = load_with(folder.0.path(), configuration).await;
     assert_eq!(broken, []);
     host
 }

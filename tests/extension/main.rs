@@ -2,10 +2,13 @@
 
 mod broken;
 mod guests;
+mod guests_linked;
+mod guests_notes;
 mod guests_text;
 mod handling;
 mod misbehaving;
 mod mock;
+mod mocks;
 mod prebuilt;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +42,11 @@ impl Folder {
 }
 
 async fn load(folder: &Path, limits: &Limits) -> (ExtensionHost, Vec<Broken>) {
-    ExtensionHost::load(folder, &Configuration::from(limits.clone())).await.unwrap()
+    load_with(folder, &Configuration::from(limits.clone())).await
+}
+
+async fn load_with(folder: &Path, configuration: &Configuration) -> (ExtensionHost, Vec<Broken>) {
+    ExtensionHost::load(folder, configuration).await.unwrap()
 }
 
 /// A host with one extension, `it`, made of this mock.

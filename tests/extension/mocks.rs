@@ -47,7 +47,8 @@ async fn a_chain_of_mocks() {
     let bottom = library("chain:bottom/lib@1.0.0", &[(NEXT, "(i32.add (local.get 0) (i32.const 1))")]);
     let middle = library("chain:middle/lib@1.0.0", &[(TWICE, "(i32.mul (i32.const 2) (call $next (local.get 0)))")])
         .importing("chain:bottom/lib@1.0.0", &[NEXT]);
-    let top = handler("(call $reply_number (call $twice (i32.const 20)))").importing("chain:middle/lib@1.0.0", &[TWICE]);
+    let top =
+        handler("(call $reply_number (call $twice (i32.const 20)))").importing("chain:middle/lib@1.0.0", &[TWICE]);
     let folder = Folder::new();
     folder
         .put("a-top.wasm", component("", &[top]))
@@ -87,12 +88,13 @@ async fn versions() {
 #[tokio::test]
 async fn an_empty_component_and_one_of_many_interfaces() {
     const F: Function = Function { name: "f", parameters: &["bool", "s64"], result: None };
-    let mut mocks: Vec<Mock> = (0..200).map(|n| library(&format!("many:many/lib-{n}@1.{n}.0"), &[(F, "")])).collect();
+    let mut mocks: Vec<Mock> = (0..100).map(|n| library(&format!("many:many/lib-{n}@1.{n}.0"), &[(F, "")])).collect();
     mocks.extend([replying("1"), described("1", "a.b", "c")]);
     let folder = Folder::new();
     folder.put("empty.wasm", binary("(component)")).put("many.wasm", component("", &mocks));
     let (host, broken) = folder.load().await;
-    assert_eq!(broken.iter().map(|broken| broken.name.as_str()).collect::<Vec<_>>(), ["empty"]);
+    let names: Vec<&str> = broken.iter().map(|broken| broken.name.as_str()).collect();
+    assert_eq!(names, ["empty"], "{broken:?}");
     assert_eq!(replied(handle(&host, "many", call("null")).await), "1");
 }
 
