@@ -6,6 +6,7 @@ mod guests_linked;
 mod guests_notes;
 mod guests_text;
 mod handling;
+mod host;
 mod misbehaving;
 mod mock;
 mod mocks;
