@@ -4,6 +4,7 @@
 //! `lib` does the same sum in Rust, and is what `ext-js` asks for at run time.
 
 use serde::Deserialize;
+use serde_json::Number;
 
 wit_bindgen::generate!({
     path: ["../../wit", "../ext-js/wit", "wit"],
@@ -65,13 +66,10 @@ struct Terms {
 
 /// As JSON. A whole number is written as one: `5`, not `5.0`.
 fn number(value: f64) -> Option<String> {
-    if !value.is_finite() {
-        return None;
-    }
     if value % 1.0 == 0.0 && value.abs() <= LAST_EXACT_INTEGER {
         return Some(format!("{value:.0}"));
     }
-    Some(value.to_string())
+    Number::from_f64(value).map(|number| number.to_string())
 }
 
 /// The same message would fail again, so there is no use in another attempt.

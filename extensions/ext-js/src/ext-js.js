@@ -26,7 +26,8 @@ export const handler = {
             );
         }
         // A failure of the call is thrown as a `failure` of the contract, and passed on as it is.
-        return invoke.call(PEER, PEER_ADD, JSON.stringify([a, b]));
+        const sum = JSON.parse(invoke.call(PEER, PEER_ADD, JSON.stringify([a, b])));
+        return JSON.stringify(sum);
     },
 };
 
