@@ -15,8 +15,10 @@
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
+//! | [`cache`] | compiled code, kept for the next start |
 
 pub mod analysis;
+pub mod cache;
 mod call;
 mod effects;
 mod engine;
