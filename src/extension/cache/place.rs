@@ -133,7 +133,7 @@ impl Place {
                     name: name.to_owned(),
                     bytes: stat.st_size as u64,
                     used: stat.st_mtime,
-                    used_ns: stat.st_mtime_nsec as u64,
+                    used_ns: stat.st_mtime_nsec,
                 }),
                 Ok(_) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error),
