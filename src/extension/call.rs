@@ -4,11 +4,14 @@
 //!
 //! Invariant: every way in which guest code can end is turned into a [`Handled`]; nothing of it is an error of the host.
 
+use std::time::Instant;
+
 use wasmtime::component::{ComponentType, Lift, Lower};
 use wasmtime::{Error, Trap};
 
 use super::engine::Late;
 use super::limits::{Limits, Meter};
+use super::tenant::CallFacts;
 use crate::message::{Code, Failure, Handled, JsonText, Payload, Retry};
 
 /// A message for an extension, and what the service knows about it.
@@ -114,6 +117,18 @@ pub(super) type Parameters<'a> = (Message<'a>, Delivery<'a>);
 pub(super) type Answer = (Result<String, GuestFailure>,);
 
 impl<'a> Call<'a> {
+    /// What host functions may know of it.
+    pub(super) fn facts(&self, deadline: Instant) -> CallFacts {
+        CallFacts {
+            id: self.message.id.to_owned(),
+            hops: self.hops,
+            trust: self.trust,
+            accepted_at: self.accepted_at,
+            attempt: self.attempt,
+            deadline,
+        }
+    }
+
     pub(super) fn parameters(&self, limits: &Limits) -> Parameters<'a> {
         let delivery = Delivery {
             accepted_at: self.accepted_at,

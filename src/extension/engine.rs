@@ -14,17 +14,13 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, Store};
 
 use super::limits::{Limits, Meter};
+use super::tenant::{Chain, Tenant};
 
 /// How often running guests are made to look up. A look is a yield to the executor, a few microseconds; at 200 a second that is nothing.
 const TICK: Duration = Duration::from_millis(5);
 
 /// On top of [`Limits::output_bytes`], for what surrounds the strings of an answer.
 const OUTPUT_OVERHEAD: usize = 4096;
-
-/// What the host keeps for one call; lives as long as its store.
-pub(super) struct Tenant {
-    pub(super) meter: Meter,
-}
 
 /// The call took longer than [`Limits::deadline`]. Its store is gone.
 #[derive(Debug)]
@@ -68,8 +64,9 @@ impl Sandbox {
     }
 
     /// A store for one call, with its limits set.
-    pub(super) fn store(&self) -> Store<Tenant> {
-        let mut store = Store::new(&self.engine, Tenant { meter: Meter::new(self.limits.memory_bytes) });
+    pub(super) fn store(&self, chain: Arc<Chain>) -> Store<Tenant> {
+        let meter = Meter::new(self.limits.memory_bytes);
+        let mut store = Store::new(&self.engine, Tenant { meter, chain });
         store.limiter(|tenant| &mut tenant.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);

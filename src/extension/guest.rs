@@ -6,14 +6,18 @@
 //! `wit/`; what can be wrong with a component for every message is found before the first one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift};
 
 use super::call::{self, Answer, Call, Parameters};
-use super::engine::{Sandbox, Tenant};
+use super::effects::{Attempted, Effects};
+use super::engine::Sandbox;
 use super::package::About;
-use crate::message::{Failure, Handled};
+use super::surroundings::Surroundings;
+use super::tenant::{CallFacts, Chain, Phase, Tenant};
+use crate::message::Handled;
 
 /// The interfaces of `wit/`, without their version.
 const HANDLER: &str = "postroom:extension/handler";
@@ -53,8 +57,10 @@ impl Guest {
 
     /// Instantiates once, compares the types of the entry points, and asks the guest what it is.
     pub(super) async fn about(&self) -> Result<About, String> {
-        let mut store = self.sandbox.store();
         let limits = self.sandbox.limits();
+        let facts = CallFacts::none(Instant::now() + limits.deadline);
+        let chain = Arc::new(Chain::new(Phase::Describe, facts, None, limits.clone()));
+        let mut store = self.sandbox.store(chain);
         let outcome = self
             .sandbox
             .within_deadline(async {
@@ -80,9 +86,11 @@ impl Guest {
     }
 
     /// Handles one message in a fresh instance.
-    pub(super) async fn handle(&self, call: &Call<'_>) -> Handled {
-        let mut store = self.sandbox.store();
+    pub(super) async fn handle(&self, call: &Call<'_>, surroundings: Arc<dyn Surroundings>) -> Attempted {
         let limits = self.sandbox.limits();
+        let facts = call.facts(Instant::now() + limits.deadline);
+        let chain = Arc::new(Chain::new(Phase::Handle, facts, Some(surroundings), limits.clone()));
+        let mut store = self.sandbox.store(chain.clone());
         let outcome = self
             .sandbox
             .within_deadline(async {
@@ -91,12 +99,17 @@ impl Guest {
                 handle.call_async(&mut store, call.parameters(limits)).await
             })
             .await;
-        let failure: Failure = match outcome {
-            Ok(Ok(answer)) => return call::answered(answer, limits),
-            Ok(Err(error)) => call::stopped(&error, &store.data().meter, limits),
-            Err(late) => call::late(late, limits),
+        let handled = match outcome {
+            Ok(Ok(answer)) => call::answered(answer, limits),
+            Ok(Err(error)) => Handled::Failed(call::stopped(&error, &store.data().meter, limits)),
+            Err(late) => Handled::Failed(call::late(late, limits)),
         };
-        Handled::Failed(failure)
+        let collected = std::mem::take(&mut *chain.collected());
+        let effects = match handled {
+            Handled::Reply(_) => collected.effects,
+            Handled::Failed(_) => Effects::default(),
+        };
+        Attempted { handled, effects, log: collected.log }
     }
 }
 

@@ -19,11 +19,19 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Bytes of the answer: the reply's payload, or a failure with everything in it.
     pub output_bytes: usize,
+    /// How often the components of a call may call the host and each other.
+    pub host_calls: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { deadline: Duration::from_secs(10), memory_bytes: 256 << 20, output_bytes: 16 << 20 }
+        Limits {
+            deadline: Duration::from_secs(10),
+            memory_bytes: 256 << 20,
+            output_bytes: 16 << 20,
+            // At a few microseconds each about what fits into the deadline; a loop that only asks ends with this reason.
+            host_calls: 1_000_000,
+        }
     }
 }
 

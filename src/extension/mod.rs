@@ -11,7 +11,8 @@
 //! | `guest` | compiled, linked, ready to run |
 //! | `call` | what goes into a call, what is made of its end |
 //! | `effects` | what an attempt would change, collected for its commit |
-//! | `surroundings` | what a running attempt may ask of whoever runs it |
+//! | `surroundings`, `console` | what a running attempt may ask of whoever runs it |
+//! | `tenant` | what the host knows while guest code runs |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
@@ -20,6 +21,7 @@
 pub mod analysis;
 pub mod cache;
 mod call;
+mod console;
 mod effects;
 mod engine;
 pub mod graph;
@@ -27,6 +29,7 @@ mod guest;
 mod limits;
 mod package;
 mod surroundings;
+mod tenant;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use call::{Call, ErrorReply, Message, Trust};
+pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use limits::Limits;
 pub use package::{About, Broken, Package};
@@ -112,16 +116,17 @@ impl ExtensionHost {
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub async fn handle(&self, name: &str, call: Call<'_>) -> Handled {
-        match self.extensions.get(name) {
-            Some(extension) => extension.guest.handle(&call).await,
-            None => Handled::Failed(Failure {
+    pub async fn handle(&self, name: &str, call: Call<'_>, surroundings: Arc<dyn Surroundings>) -> Attempted {
+        let Some(extension) = self.extensions.get(name) else {
+            let handled = Handled::Failed(Failure {
                 code: Code::UnknownRecipient,
                 message: format!("no extension `{name}` is installed"),
                 details: None,
                 retry: Retry::Final,
-            }),
-        }
+            });
+            return Attempted { handled, effects: Effects::default(), log: Vec::new() };
+        };
+        extension.guest.handle(&call, surroundings).await
     }
 }
 

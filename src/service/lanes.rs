@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::claimed::Claimed;
 use super::wake::Wake;
 use crate::bus::layout::Ticket;
-use crate::extension::{Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
+use crate::extension::{Call, ErrorReply, ExtensionHost, Message as GuestMessage, Nowhere, Trust};
 use crate::message::{AgentId, Envelope, Handled};
 use crate::policy::Settings;
 
@@ -217,6 +217,6 @@ impl Task {
             trust: Trust::Unsigned,
             key_id: None,
         };
-        host.handle(self.extension.as_str(), call).await
+        host.handle(self.extension.as_str(), call, Arc::new(Nowhere)).await.handled
     }
 }

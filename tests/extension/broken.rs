@@ -3,14 +3,14 @@
 use postroom::extension::{About, ExtensionHost, Limits, LoadError};
 
 use super::mock::{binary, component, described, describing, handler, handler_in, replying};
-use super::{Folder, call, load, one_second, replied};
+use super::{Folder, call, handle, load, one_second, replied};
 
 /// The reason for which this file is set aside. Beside it stands a good one, which must work.
 async fn reason_of(bytes: impl AsRef<[u8]>) -> String {
     let folder = Folder::new();
     folder.put("bad.wasm", bytes).put("good.wasm", component("", &[replying("1")]));
     let (host, broken) = load(folder.0.path(), &one_second()).await;
-    assert_eq!(replied(host.handle("good", call("null")).await), "1");
+    assert_eq!(replied(handle(&host, "good", call("null")).await), "1");
     assert_eq!(broken.len(), 1);
     assert_eq!((broken[0].name.as_str(), &broken[0].path), ("bad", &folder.path("bad.wasm")));
     assert!(host.package("bad").is_none());
@@ -73,7 +73,7 @@ async fn a_link_to_a_component_is_followed() {
     std::os::unix::fs::symlink("built", folder.path("linked.wasm")).unwrap();
     let (host, broken) = folder.load().await;
     assert_eq!(broken, []);
-    assert_eq!(replied(host.handle("linked", call("null")).await), "1");
+    assert_eq!(replied(handle(&host, "linked", call("null")).await), "1");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_later_minor_version_of_the_contract_is_fine() {
     folder.put("later.wasm", component("", &[replying("1").of_interface("postroom:extension/handler@1.12.3")]));
     let (host, broken) = folder.load().await;
     assert_eq!(broken, []);
-    assert_eq!(replied(host.handle("later", call("null")).await), "1");
+    assert_eq!(replied(handle(&host, "later", call("null")).await), "1");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn an_import_of_types_alone_needs_nobody() {
     folder.put("typed.wasm", component(types, &[replying("1")]));
     let (host, broken) = folder.load().await;
     assert_eq!(broken, []);
-    assert_eq!(replied(host.handle("typed", call("null")).await), "1");
+    assert_eq!(replied(handle(&host, "typed", call("null")).await), "1");
 }
 
 #[tokio::test]
