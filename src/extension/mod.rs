@@ -13,6 +13,7 @@
 //! | `effects` | what an attempt would change, collected for its commit |
 //! | `surroundings`, `console` | what a running attempt may ask of whoever runs it |
 //! | `tenant` | what the host knows while guest code runs |
+//! | `configuration` | how each extension is run: what the settings say |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
@@ -21,6 +22,7 @@
 pub mod analysis;
 pub mod cache;
 mod call;
+mod configuration;
 mod console;
 mod effects;
 mod engine;
@@ -30,6 +32,7 @@ mod limits;
 mod package;
 mod surroundings;
 mod tenant;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use call::{Call, ErrorReply, Message, Trust};
+pub use configuration::{Configuration, Lifetime, Terms};
 pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use limits::Limits;
