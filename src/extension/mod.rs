@@ -17,6 +17,7 @@
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
+//! | [`lock_file`], `hash` | what is installed, as it was found when it was installed |
 //! | [`cache`] | compiled code, kept for the next start |
 
 pub mod analysis;
@@ -28,7 +29,9 @@ mod effects;
 mod engine;
 pub mod graph;
 mod guest;
+mod hash;
 mod limits;
+pub mod lock_file;
 mod package;
 mod surroundings;
 mod tenant;
@@ -44,6 +47,7 @@ pub use call::{Call, ErrorReply, Message, Trust};
 pub use configuration::{Configuration, Lifetime, Terms};
 pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
+pub use hash::{ComponentHash, NoHash};
 pub use limits::Limits;
 pub use package::{About, Broken, Package};
 pub use surroundings::{Nowhere, Stored, Surroundings};

@@ -89,6 +89,12 @@ pub(super) fn shown_name(path: &Path) -> String {
 /// The name of the extension in this file.
 pub(super) fn name(path: &Path) -> Result<String, String> {
     let name = path.file_stem().and_then(OsStr::to_str).ok_or("its name is not UTF-8")?;
+    check_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Can an extension have this name?
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name == AgentId::POSTROOM {
         return Err(format!("`{name}` is the service itself; give the file another name"));
     }
@@ -97,7 +103,7 @@ pub(super) fn name(path: &Path) -> Result<String, String> {
                     without `..`, not ending in `.` or `.reply`, and no device name"
             .into());
     }
-    Ok(name.to_owned())
+    Ok(())
 }
 
 /// The whole component of a file, of which the first bytes have been checked.
