@@ -18,6 +18,7 @@
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
 //! | [`lock_file`], `hash` | what is installed, as it was found when it was installed |
+//! | [`install`] | installing, replacing and removing, whole or not at all |
 //! | [`cache`] | compiled code, kept for the next start |
 
 pub mod analysis;
@@ -30,6 +31,7 @@ mod engine;
 pub mod graph;
 mod guest;
 mod hash;
+pub mod install;
 mod limits;
 pub mod lock_file;
 mod package;
@@ -49,7 +51,7 @@ pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use hash::{ComponentHash, NoHash};
 pub use limits::Limits;
-pub use package::{About, Broken, Package};
+pub use package::{About, Broken, COMPONENT_BYTES, Package};
 pub use surroundings::{Nowhere, Stored, Surroundings};
 
 use crate::message::{Code, Failure, Handled, Retry};

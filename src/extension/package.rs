@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::message::AgentId;
 
 /// The largest component that is loaded, in bytes. A Python guest with its interpreter has 18 MB.
-const COMPONENT_BYTES: u64 = 256 << 20;
+pub const COMPONENT_BYTES: u64 = 256 << 20;
 
 /// An installed extension that can be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,11 +115,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot_read)?;
+    check_bytes(&bytes)?;
+    Ok(bytes)
+}
+
+/// Is this a component, as far as its first bytes and its size tell?
+pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() as u64 > COMPONENT_BYTES {
         return Err(format!("it is larger than {COMPONENT_BYTES} bytes"));
     }
     match bytes.get(..8) {
-        Some(b"\0asm\x0d\0\x01\0") => Ok(bytes),
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
         Some(b"\0asm\x01\0\0\0") => {
             Err("it is a core WebAssembly module, not a component; `wasm-tools component new` makes one of it".into())
         }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod handling;
+mod install;
 mod misbehaving;
 mod mock;
 mod prebuilt;
