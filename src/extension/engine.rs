@@ -13,6 +13,7 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, Store};
 
+use super::host::wasi::WasiPart;
 use super::limits::{Limits, Meter};
 use super::tenant::{Chain, Tenant};
 
@@ -66,7 +67,7 @@ impl Sandbox {
     /// A store for one call, with its limits set.
     pub(super) fn store(&self, chain: Arc<Chain>) -> Store<Tenant> {
         let meter = Meter::new(self.limits.memory_bytes);
-        let mut store = Store::new(&self.engine, Tenant { meter, chain });
+        let mut store = Store::new(&self.engine, Tenant { meter, chain, wasi: WasiPart::default() });
         store.limiter(|tenant| &mut tenant.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);

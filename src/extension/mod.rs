@@ -12,8 +12,10 @@
 //! | `call` | what goes into a call, what is made of its end |
 //! | `effects` | what an attempt would change, collected for its commit |
 //! | `surroundings`, `console` | what a running attempt may ask of whoever runs it |
-//! | `tenant` | what the host knows while guest code runs |
 //! | `configuration` | how each extension is run: what the settings say |
+//! | `tenant` | what the host knows while guest code runs |
+//! | `host` | the interfaces that an extension can import, each with its grant |
+//! | `value` | values of component functions as JSON text |
 //! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
@@ -31,6 +33,7 @@ mod engine;
 pub mod graph;
 mod guest;
 mod hash;
+mod host;
 pub mod install;
 mod limits;
 pub mod lock_file;

@@ -11,13 +11,17 @@ use std::time::Instant;
 use super::call::Trust;
 use super::console::Console;
 use super::effects::{Effects, LogLine};
+use super::host::wasi::WasiPart;
 use super::limits::{Limits, Meter};
 use super::surroundings::Surroundings;
+use crate::policy::grants::{Grants, WasiGrants};
+use crate::policy::settings::ConfigTable;
 
 /// The data of one store.
 pub(super) struct Tenant {
     pub(super) meter: Meter,
     pub(super) chain: Arc<Chain>,
+    pub(super) wasi: WasiPart,
 }
 
 /// One attempt, shared by all of its stores.
@@ -70,6 +74,9 @@ pub(super) struct Importer {
     pub(super) name: String,
     /// Its place in the set.
     pub(super) index: usize,
+    pub(super) grants: Grants,
+    pub(super) wasi: Arc<WasiGrants>,
+    pub(super) config: Arc<ConfigTable>,
 }
 
 impl Chain {

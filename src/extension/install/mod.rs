@@ -125,7 +125,7 @@ pub fn nodes<'a>(extensions: impl IntoIterator<Item = (&'a String, &'a Locked)>)
 
 /// Is this interface the host's? Then no extension is asked for it.
 pub fn is_built_in(interface: &Interface) -> bool {
-    interface.name.starts_with("postroom:extension/") || interface.name.starts_with("wasi:")
+    super::host::is_built_in(&interface.name)
 }
 
 /// The installed names that are most like this one.
