@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod drop;
 mod exit;
+mod ext;
 mod failure;
 mod init;
 mod lease;
@@ -92,6 +93,7 @@ enum Command {
     Trace(trace::Trace),
     Tail(tail::Tail),
     DeadLetter(dead_letter::DeadLetter),
+    Ext(ext::Ext),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
     Demo(demo::Demo),
@@ -117,6 +119,7 @@ impl Cli {
             Command::Trace(command) => command.run(global),
             Command::Tail(command) => command.run(global),
             Command::DeadLetter(command) => command.run(global),
+            Command::Ext(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
             Command::Bench(command) => command.run(global),
             Command::Demo(command) => command.run(global),

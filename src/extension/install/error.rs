@@ -52,6 +52,11 @@ pub enum InstallError {
         name: String,
         reason: String,
     },
+    /// It cannot be loaded where it is.
+    Unusable {
+        name: String,
+        reason: String,
+    },
     /// Others, which work now, would not work with it.
     WouldBreak {
         name: String,
@@ -105,6 +110,7 @@ impl InstallError {
             | InstallError::Load(_)
             | InstallError::NoComponent { .. }
             | InstallError::Unfit { .. }
+            | InstallError::Unusable { .. }
             | InstallError::NoPrevious { .. } => None,
         }
     }
@@ -132,6 +138,7 @@ impl fmt::Display for InstallError {
                     .enumerate()
                     .try_for_each(|(nth, problem)| write!(f, "{}{problem}", if nth == 0 { ": " } else { "; " }))
             }
+            InstallError::Unusable { name, reason } => write!(f, "{name} cannot be used: {reason}"),
             InstallError::Unfit { name, reason } => write!(f, "{name} cannot be installed: {reason}"),
             InstallError::WouldBreak { name, others } => {
                 write!(f, "{name} cannot be installed, because others would not work any more: ")?;
@@ -160,6 +167,7 @@ impl std::error::Error for InstallError {
             | InstallError::NoComponent { .. }
             | InstallError::Unresolved { .. }
             | InstallError::Unfit { .. }
+            | InstallError::Unusable { .. }
             | InstallError::WouldBreak { .. }
             | InstallError::Needed { .. }
             | InstallError::NoPrevious { .. } => None,

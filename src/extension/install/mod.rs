@@ -11,6 +11,7 @@
 //! | `rehearse` | the set as it would be, loaded |
 //! | `add`, `remove`, `restore` | the changes |
 //! | `recover` | finishing or undoing what was interrupted |
+//! | `trial` | an extension loaded to be tried, installed or not |
 //! | `grants` | `grants` in `postroom.toml`, comments kept |
 //!
 //! Absent on purpose: the service. It sees files come and go like those that anybody puts there.
@@ -27,6 +28,7 @@ mod rehearse;
 mod remove;
 mod restore;
 mod survey;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,7 @@ pub use add::{Candidate, Change, Existing, Installed};
 pub use error::InstallError;
 pub use remove::Dependents;
 pub use survey::{LockState, Survey};
+pub use trial::Trial;
 
 use super::graph::{Interface, Node};
 use super::lock_file::{LockFile, Locked};
@@ -80,6 +83,16 @@ impl Place {
         let settings = SettingsFile::read(&self.settings)?;
         survey::survey(&self.folder, &self.configuration(settings.settings())).await
     }
+
+    /// Loads everything as a service would, and says what does not load.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn load_all(&self) -> Result<Vec<Broken>, InstallError> {
+        let settings = SettingsFile::read(&self.settings)?;
+        let (_, broken) = rehearse::load(&self.folder, &self.configuration(settings.settings())).await?;
+        Ok(broken)
+    }
 }
 
 impl Installer {
@@ -104,6 +117,14 @@ impl Installer {
     /// Files that cannot be used.
     pub fn broken(&self) -> &[Broken] {
         &self.broken
+    }
+
+    /// Is there something of this name that could be replaced?
+    pub fn check_installed(&self, name: &str) -> Result<(), InstallError> {
+        if self.broken.iter().any(|broken| broken.name == name) {
+            return Ok(());
+        }
+        self.installed(name).map(drop)
     }
 
     fn installed(&self, name: &str) -> Result<&Locked, InstallError> {

@@ -102,6 +102,9 @@ async fn in_check(
 }
 
 /// The one place where a set is loaded to look at it.
-async fn load(folder: &Path, configuration: &Configuration) -> Result<(ExtensionHost, Vec<Broken>), InstallError> {
+pub(super) async fn load(
+    folder: &Path,
+    configuration: &Configuration,
+) -> Result<(ExtensionHost, Vec<Broken>), InstallError> {
     Ok(ExtensionHost::load(folder, &configuration.terms("").limits).await?)
 }
