@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use notice::Notice;
 
@@ -228,12 +228,8 @@ fn load_extensions(
             return (None, ExtensionHost::empty());
         }
     };
-    let limits = extension::Limits {
-        deadline: Duration::from_millis(config.settings.extensions.deadline_ms),
-        memory_bytes: usize::try_from(config.settings.extensions.memory_bytes).unwrap_or(usize::MAX),
-        ..extension::Limits::default()
-    };
-    match runtime.block_on(ExtensionHost::load(&folder, &limits)) {
+    let configuration = extension::Configuration::from_settings(&config.settings, beside);
+    match runtime.block_on(ExtensionHost::load(&folder, &configuration)) {
         Ok((host, broken)) => {
             for extension::Broken { name, path, reason } in broken {
                 say(&Notice::BrokenExtension { name, path, reason });

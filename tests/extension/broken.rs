@@ -1,6 +1,6 @@
 //! Files in the extensions folder that cannot be used: each is named with its reason, and the others work.
 
-use postroom::extension::{About, ExtensionHost, Limits, LoadError};
+use postroom::extension::{About, Configuration, ExtensionHost, Limits, LoadError};
 
 use super::mock::{binary, component, described, describing, handler, handler_in, replying};
 use super::{Folder, call, handle, load, one_second, replied};
@@ -25,7 +25,7 @@ async fn a_folder_without_extensions_is_fine() {
         let (host, broken) = load(&path, &Limits::default()).await;
         assert_eq!((host.packages().count(), broken.len()), (0, 0));
     }
-    let error = ExtensionHost::load(&folder.path("notes.txt"), &Limits::default()).await.err().unwrap();
+    let error = ExtensionHost::load(&folder.path("notes.txt"), &Configuration::default()).await.err().unwrap();
     assert!(matches!(error, LoadError::Folder { .. }));
     assert!(error.to_string().starts_with("listing the extensions in "), "{error}");
 }
@@ -37,10 +37,10 @@ async fn files_that_are_no_components() {
     assert!(reason_of(binary("(module)")).await.starts_with("it is a core WebAssembly module, not a component"));
     let whole = component("", &[replying("1")]);
     let half = reason_of(&whole[..whole.len() / 2]).await;
-    assert!(half.starts_with("it does not compile: unexpected end"), "{half}");
+    assert!(half.starts_with("it is not a valid component: unexpected end"), "{half}");
     let mut damaged = whole.clone();
     damaged[20..40].fill(0xff);
-    assert!(reason_of(damaged).await.starts_with("it does not compile: "));
+    assert!(reason_of(damaged).await.starts_with("it is not a valid component: "));
 }
 
 #[tokio::test]
@@ -139,18 +139,16 @@ async fn functions_of_other_types() {
 #[tokio::test]
 async fn imports_that_nobody_provides_are_named() {
     let imports = r#"
-        (import "wasi:cli/environment@0.2.6" (instance (export "get-environment" (func))))
         (import "somebody:else/lib@0.1.0" (instance (export "f" (func))))
     "#;
     assert_eq!(
         reason_of(component(imports, &[replying("1")])).await,
-        "it imports wasi:cli/environment@0.2.6, somebody:else/lib@0.1.0, which nobody provides; \
-         a guest that is built for wasm32-unknown-unknown imports nothing from WASI"
+        "bad needs somebody:else/lib@0.1.0, which no extension offers"
     );
     let resource = r#"(import "somebody:else/things" (instance (export "thing" (type (sub resource)))))"#;
     assert_eq!(
         reason_of(component(resource, &[replying("1")])).await,
-        "it imports somebody:else/things, which nobody provides"
+        "bad needs somebody:else/things, which no extension offers"
     );
 }
 

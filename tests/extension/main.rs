@@ -3,6 +3,8 @@
 mod broken;
 mod handling;
 mod install;
+mod linked;
+mod linking_values;
 mod misbehaving;
 mod mock;
 mod prebuilt;
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use postroom::extension::{Broken, Call, ExtensionHost, Limits, Message, Nowhere, Trust};
+use postroom::extension::{Broken, Call, Configuration, ExtensionHost, Limits, Message, Nowhere, Trust};
 use postroom::message::{Code, Failure, Handled, Payload, Retry};
 
 /// A folder of extensions.
@@ -38,7 +40,7 @@ impl Folder {
 }
 
 async fn load(folder: &Path, limits: &Limits) -> (ExtensionHost, Vec<Broken>) {
-    ExtensionHost::load(folder, limits).await.unwrap()
+    ExtensionHost::load(folder, &Configuration::from(limits.clone())).await.unwrap()
 }
 
 /// A host with one extension, `it`, made of this mock.

@@ -9,8 +9,8 @@ use super::rehearse::{Rehearsed, interfaces, rehearse};
 use super::{Installer, SettingsFile, is_built_in, nodes};
 use crate::extension::analysis::Analysis;
 use crate::extension::graph::resolve;
-use crate::extension::lock_file::{Locked, Stamp, Subcommand, UnderWay};
-use crate::extension::{About, ComponentHash, package};
+use crate::extension::lock_file::{Locked, Stamp, UnderWay};
+use crate::extension::{About, Command, ComponentHash, package};
 use crate::policy::grants::Grant;
 
 /// A component that is to be installed.
@@ -98,7 +98,8 @@ impl Installer {
         let name = &candidate.name;
         let (settings, granted) = self.settings.granting(name, &candidate.grants)?;
         let configuration = self.place.configuration(settings.settings());
-        let Rehearsed { about, subcommand, broken } = rehearse(&self.folder, name, staged, &configuration).await?;
+        let Rehearsed { about, subcommand, broken, mut warnings } =
+            rehearse(&self.folder, name, staged, &configuration).await?;
         let worked = |other: &String| !self.broken.iter().any(|broken| broken.name == *other);
         let others: Vec<(String, String)> = broken
             .into_iter()
@@ -119,7 +120,7 @@ impl Installer {
             Change::New => None,
             Change::None => before.and_then(|locked| locked.previous),
         };
-        let warnings = self.warnings(name, subcommand.as_ref());
+        warnings.extend(self.warnings(name, subcommand.as_ref()));
         let stamp = Stamp { bytes: 0, inode: 0, modified_ns: 0, changed_ns: 0 };
         let locked = Locked { sha256, stamp, about: about.clone(), subcommand, interfaces, previous };
         self.carry_out(name, locked, change, staged, settings, &granted)?;
@@ -221,7 +222,7 @@ impl Installer {
         }
     }
 
-    fn warnings(&self, name: &str, subcommand: Option<&Subcommand>) -> Vec<String> {
+    fn warnings(&self, name: &str, subcommand: Option<&Command>) -> Vec<String> {
         let Some(command) = subcommand.map(|subcommand| subcommand.name.as_str()) else { return Vec::new() };
         let mut warnings = Vec::new();
         if self.place.reserved.iter().any(|reserved| reserved == command) {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::error::InstallError;
 use super::folder::{self, Folder};
 use crate::extension::analysis::{Analysis, analyse};
-use crate::extension::lock_file::{Locked, Stamp, Subcommand};
-use crate::extension::{About, Broken, ComponentHash, Configuration, ExtensionHost, Package, package};
+use crate::extension::lock_file::{Locked, Stamp};
+use crate::extension::{About, Broken, Command, ComponentHash, Configuration, ExtensionHost, Package, package};
 
 /// Loads these files with all others of their folder, and says what is in them.
 ///
@@ -46,7 +46,14 @@ fn facts(package: &Package, stamp: Stamp) -> Result<Locked, String> {
         return Err("it is being changed".into());
     }
     let interfaces = interfaces(&bytes)?;
-    Ok(Locked { sha256, stamp, about: package.about.clone(), subcommand: None, interfaces, previous: None })
+    Ok(Locked {
+        sha256,
+        stamp,
+        about: package.about.clone(),
+        subcommand: package.command.clone(),
+        interfaces,
+        previous: None,
+    })
 }
 
 pub(super) fn interfaces(bytes: &[u8]) -> Result<Analysis, String> {
@@ -56,8 +63,10 @@ pub(super) fn interfaces(bytes: &[u8]) -> Result<Analysis, String> {
 /// What a staged file is, in the company of all others, and who does not load beside it.
 pub(super) struct Rehearsed {
     pub(super) about: About,
-    pub(super) subcommand: Option<Subcommand>,
+    pub(super) subcommand: Option<Command>,
     pub(super) broken: Vec<Broken>,
+    /// About compiled code that was not trusted, or could not be kept.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Loads the folder as if the file `staged` had the name of an extension already.
@@ -92,7 +101,12 @@ async fn in_check(
     folder.link_in_check(check, &own, staged)?;
     let (host, broken) = load(&folder.path().join(check), configuration).await?;
     match host.package(name) {
-        Some(package) => Ok(Rehearsed { about: package.about.clone(), subcommand: None, broken }),
+        Some(package) => Ok(Rehearsed {
+            about: package.about.clone(),
+            subcommand: package.command.clone(),
+            broken,
+            warnings: host.cache_notes(),
+        }),
         None => {
             let reason = broken.into_iter().find(|broken| broken.name == name).map(|broken| broken.reason);
             let reason = reason.unwrap_or_else(|| "it cannot be loaded".into());
@@ -106,5 +120,5 @@ pub(super) async fn load(
     folder: &Path,
     configuration: &Configuration,
 ) -> Result<(ExtensionHost, Vec<Broken>), InstallError> {
-    Ok(ExtensionHost::load(folder, &configuration.terms("").limits).await?)
+    Ok(ExtensionHost::load(folder, configuration).await?)
 }

@@ -20,9 +20,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::About;
 use super::analysis::Analysis;
 use super::hash::ComponentHash;
+use super::{About, Command, Facts};
 
 /// Its name in the folder of the extensions.
 pub const FILE_NAME: &str = "extensions.lock";
@@ -48,7 +48,7 @@ pub struct Locked {
     pub sha256: ComponentHash,
     pub stamp: Stamp,
     pub about: About,
-    pub subcommand: Option<Subcommand>,
+    pub subcommand: Option<Command>,
     pub interfaces: Analysis,
     /// The version before this one, which is kept beside it for a roll-back.
     pub previous: Option<ComponentHash>,
@@ -62,14 +62,6 @@ pub struct Stamp {
     /// Nanoseconds since 1970, of its content and of the rest.
     pub modified_ns: i128,
     pub changed_ns: i128,
-}
-
-/// `spec` of `wit/cli.wit`. Untrusted text, checked for size and characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subcommand {
-    pub name: String,
-    pub about: String,
-    pub usage: String,
 }
 
 /// A change that has been begun.
@@ -133,6 +125,17 @@ impl LockFile {
         }
     }
 
+    /// What is known of a file as it is now: the argument of [`ExtensionHost::load_known`](super::ExtensionHost::load_known).
+    pub fn facts(&self, path: &Path) -> Option<Facts> {
+        let name = path.file_stem()?.to_str()?;
+        self.of_file(name, &fs::metadata(path).ok()?).map(Locked::facts)
+    }
+
+    /// What is known of the files of a folder. A lock file that cannot be used says nothing, and everything is looked at anew.
+    pub fn of_folder(folder: &Path) -> LockFile {
+        LockFile::read(folder).ok().flatten().unwrap_or_default()
+    }
+
     /// As it stands in the file: equal locks are equal texts.
     pub fn to_text(&self) -> String {
         wire::text(self)
@@ -145,6 +148,16 @@ impl LockFile {
 }
 
 impl Locked {
+    /// What the host asks of a file that it need not read.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            sha256: self.sha256.0,
+            analysis: self.interfaces.clone(),
+            about: self.about.clone(),
+            command: self.subcommand.clone(),
+        }
+    }
+
     /// Is this the very file that was looked at? As far as can be known without reading it.
     pub fn is_of(&self, metadata: &Metadata) -> bool {
         self.stamp == Stamp::of(metadata)
@@ -160,40 +173,6 @@ impl Stamp {
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         }
-    }
-}
-
-/// In the name of a subcommand, as `wit/cli.wit` says.
-const NAME_CHARACTERS: usize = 32;
-const ABOUT_CHARACTERS: usize = 256;
-const USAGE_CHARACTERS: usize = 16 << 10;
-
-impl Subcommand {
-    /// Itself, if its name is one and its texts can be shown.
-    pub fn checked(self) -> Result<Subcommand, String> {
-        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let Subcommand { name, about, usage } = &self;
-        if !name.starts_with(|c: char| c.is_ascii_lowercase())
-            || name.len() > NAME_CHARACTERS
-            || !name.chars().all(letters)
-        {
-            return Err(format!(
-                "its subcommand has the name {:?}, which is not 1 to {NAME_CHARACTERS} characters of a-z 0-9 -, a letter first",
-                crate::message::visible(name, NAME_CHARACTERS)
-            ));
-        }
-        if about.chars().count() > ABOUT_CHARACTERS || about.contains(char::is_control) {
-            return Err(format!(
-                "the `about` of its subcommand is not one line of at most {ABOUT_CHARACTERS} characters"
-            ));
-        }
-        let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
-        if usage.chars().count() > USAGE_CHARACTERS || usage.contains(is_control) {
-            return Err(format!(
-                "the `usage` of its subcommand is not plain text of at most {USAGE_CHARACTERS} characters"
-            ));
-        }
-        Ok(self)
     }
 }
 

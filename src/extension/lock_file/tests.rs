@@ -31,7 +31,7 @@ fn full() -> LockFile {
         actions: vec!["a.b".into(), "c".into()],
         capabilities: vec![],
     };
-    let subcommand = Subcommand { name: "sum-up".into(), about: "adds".into(), usage: "two\nlines\t\"\"\"".into() };
+    let subcommand = Command { name: "sum-up".into(), about: "adds".into(), usage: "two\nlines\t\"\"\"".into() };
     let locked = Locked {
         sha256: hash(b"1"),
         stamp,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LockFile, Locked, Stamp, Subcommand, UnderWay, VERSION};
-use crate::extension::About;
+use super::{LockFile, Locked, Stamp, UnderWay, VERSION};
 use crate::extension::analysis::Analysis;
 use crate::extension::graph::Interface;
 use crate::extension::hash::ComponentHash;
-use crate::extension::package;
+use crate::extension::{About, Command, package};
 
 const HEADING: &str = "\
 # What is installed in this folder. Written by postroom; do not edit it. It may be deleted: it is made again from the files.
@@ -135,12 +134,13 @@ fn checked_name(name: String) -> Result<String, String> {
 fn locked(entry: Entry) -> Result<Locked, String> {
     let AboutTable { version, description, actions, capabilities } = entry.about;
     let about = About { version, description, actions, capabilities };
-    let subcommand = entry.subcommand.map(|SubcommandTable { name, about, usage }| Subcommand { name, about, usage });
+    let subcommand =
+        entry.subcommand.map(|SubcommandTable { name, about, usage }| Command { name, about, usage }.checked());
     Ok(Locked {
         sha256: entry.sha256,
         stamp: stamp(entry.size, &entry.stamp).ok_or("a stamp is no stamp")?,
         about: about.checked().map_err(|bad| bad.to_string())?,
-        subcommand: subcommand.map(Subcommand::checked).transpose()?,
+        subcommand: subcommand.transpose().map_err(|bad| bad.to_string())?,
         interfaces: Analysis {
             imports: entry.import.into_iter().map(interface).collect::<Result<_, _>>()?,
             exports: entry.export.into_iter().map(interface).collect::<Result<_, _>>()?,
@@ -190,7 +190,7 @@ fn entry(name: &str, locked: &Locked) -> Entry {
         stamp: format!("{inode} {modified_ns} {changed_ns}"),
         previous: locked.previous,
         about: AboutTable { version, description, actions, capabilities },
-        subcommand: locked.subcommand.clone().map(|Subcommand { name, about, usage }| SubcommandTable {
+        subcommand: locked.subcommand.clone().map(|Command { name, about, usage }| SubcommandTable {
             name,
             about,
             usage,

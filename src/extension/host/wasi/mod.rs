@@ -146,7 +146,7 @@ pub(super) fn add(linker: &mut Linker<Tenant>, importer: &Arc<Importer>) -> wasm
     Ok(())
 }
 
-pub(super) fn is_wasi(interface_name: &str) -> bool {
+pub(in crate::extension) fn is_wasi(interface_name: &str) -> bool {
     interface_name.starts_with("wasi:")
 }
 
