@@ -14,6 +14,7 @@ mod drop;
 mod exit;
 mod ext;
 mod failure;
+mod foreign;
 mod init;
 mod lease;
 mod letter;
@@ -129,9 +130,22 @@ impl Cli {
     }
 }
 
-/// Says what clap answers in place of a command: help, the version, or what is wrong with the command line, which may quote
-/// what somebody else wrote.
-pub fn answer(answer: &clap::Error) -> Exit {
+/// What clap could not parse: the subcommand of an extension is run; otherwise what clap answers in place of a command is said: help, the
+/// version, or what is wrong with the command line, which may quote what somebody else wrote.
+pub fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
+    if answer.kind() == clap::error::ErrorKind::InvalidSubcommand
+        && let Some(exit) = foreign::run(std::env::args_os())?
+    {
+        return Ok(exit);
+    }
+    let with_extensions = match foreign::lists_commands(answer) {
+        true => foreign::augmented().try_get_matches_from(std::env::args_os()).err(),
+        false => None,
+    };
+    Ok(say(with_extensions.as_ref().unwrap_or(answer)))
+}
+
+fn say(answer: &clap::Error) -> Exit {
     if !answer.use_stderr() {
         // Nobody reads what we would say about a closed terminal.
         let _ = answer.print();

@@ -10,7 +10,7 @@ mod inspect;
 mod libs;
 mod ls;
 mod new;
-mod place;
+pub mod place;
 mod rm;
 mod source;
 mod test;

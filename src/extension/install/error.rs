@@ -105,6 +105,9 @@ impl InstallError {
             },
             InstallError::Needed { .. } => Some("remove these too with --cascade".into()),
             InstallError::WouldBreak { .. } => Some("install versions of these first that work with it".into()),
+            InstallError::Unfit { reason, .. } if reason.contains("not granted to it") => {
+                Some("grant it with --grant, if you trust the extension with that".into())
+            }
             InstallError::Folder { .. }
             | InstallError::Lock(LockError::Io { .. } | LockError::Damaged { .. })
             | InstallError::Load(_)

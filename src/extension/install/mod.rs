@@ -40,7 +40,7 @@ pub use trial::Trial;
 
 use super::graph::{Interface, Node};
 use super::lock_file::{LockFile, Locked};
-use super::{Broken, Configuration};
+use super::{Broken, Configuration, ExtensionHost};
 use crate::policy::Settings;
 use folder::Folder;
 use grants::SettingsFile;
@@ -82,6 +82,17 @@ impl Place {
     pub async fn survey(&self) -> Result<Survey, InstallError> {
         let settings = SettingsFile::read(&self.settings)?;
         survey::survey(&self.folder, &self.configuration(settings.settings())).await
+    }
+
+    /// The extensions, ready to be called: as a service has them, what the lock file knows not looked at again.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn host(&self) -> Result<(ExtensionHost, Vec<Broken>), InstallError> {
+        let settings = SettingsFile::read(&self.settings)?;
+        let lock = LockFile::of_folder(&self.folder);
+        let configuration = self.configuration(settings.settings());
+        Ok(ExtensionHost::load_known(&self.folder, &configuration, &|path| lock.facts(path)).await?)
     }
 
     /// Loads everything as a service would, and says what does not load.
