@@ -7,6 +7,7 @@ mod guests_notes;
 mod guests_text;
 mod handling;
 mod host;
+mod install;
 mod linked;
 mod linking_async;
 mod linking_calls;
