@@ -39,16 +39,19 @@ pub enum Target {
     Agent { agent: String },
     /// The end of a registration. The staged file is empty; that it is used up says that it was done.
     AgentGone { agent: String },
+    /// A value that an extension keeps; replaces one of a lower version. `name`: the file's.
+    State { extension: String, name: String, version: u64 },
 }
 
 impl Target {
     /// The final path, relative to the bus.
     pub fn path(&self, room: &Path) -> PathBuf {
         match self {
-            Target::Inbox { agent, .. } => layout::inbox(agent).join(self.file_name()),
+            Target::Inbox { agent, .. } => layout::joined(&[layout::INBOX, agent], &self.file_name()),
             Target::Room { name } => room.join(name),
-            Target::Why { name } => Path::new(layout::DEAD_LETTER).join(name),
+            Target::Why { name } => layout::joined(&[layout::DEAD_LETTER], name),
             Target::Agent { agent } | Target::AgentGone { agent } => layout::agent_file(agent),
+            Target::State { extension, name, .. } => layout::state_folder(extension).join(name),
         }
     }
 
@@ -56,7 +59,7 @@ impl Target {
     pub fn file_name(&self) -> String {
         match self {
             Target::Inbox { stem, number, .. } => layout::delivery_name(stem, *number),
-            Target::Room { name } | Target::Why { name } => name.clone(),
+            Target::Room { name } | Target::Why { name } | Target::State { name, .. } => name.clone(),
             Target::Agent { agent } | Target::AgentGone { agent } => format!("{agent}.json"),
         }
     }
@@ -67,7 +70,11 @@ impl Target {
             Target::Inbox { agent, stem, number } => {
                 Some(Target::Inbox { agent: agent.clone(), stem: stem.clone(), number: number.max(&1) + 1 })
             }
-            Target::Room { .. } | Target::Why { .. } | Target::Agent { .. } | Target::AgentGone { .. } => None,
+            Target::Room { .. }
+            | Target::Why { .. }
+            | Target::Agent { .. }
+            | Target::AgentGone { .. }
+            | Target::State { .. } => None,
         }
     }
 }
@@ -142,7 +149,7 @@ impl Finish {
     /// The folder and the name it ends at, relative to the bus.
     pub fn place(&self) -> (PathBuf, &str) {
         match self {
-            Finish::Archive { day, hour, name } => (Path::new(layout::ARCHIVE).join(day).join(hour), name),
+            Finish::Archive { day, hour, name } => (layout::joined(&[layout::ARCHIVE, day], hour), name),
             Finish::Deferred { name } => (PathBuf::from(layout::DEFERRED), name),
             Finish::Held { name } => (PathBuf::from(layout::HELD), name),
             Finish::DeadLetter { name } => (PathBuf::from(layout::DEAD_LETTER), name),
@@ -193,7 +200,7 @@ pub struct AnswerNote {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Story {
-    /// `replied`, `delivered`, `duplicate`, `split`, `deferred`, `held`, `dead`, `answered`.
+    /// `replied`, `handled` (an answer, which gets none), `delivered`, `duplicate`, `split`, `deferred`, `held`, `dead`.
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -218,9 +225,22 @@ pub struct Story {
     pub code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What extensions wrote in this attempt about what they do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LoggedLine>,
     /// The steps of earlier attempts, as they stood in the journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierAttempt>,
+}
+
+/// A line that an extension wrote. Untrusted text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedLine {
+    /// The extension.
+    pub by: String,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    pub text: String,
 }
 
 /// One attempt before this one.
@@ -290,7 +310,7 @@ impl Record {
         let meta = Meta {
             term: self.term,
             place: (*self.place != *of_log).then(|| self.place.clone()),
-            claim: self.claim.to_string(),
+            claim: self.claim.file_name(),
             finish: Borrowed(&self.finish),
             effects: effects.collect(),
             id: self.id.as_ref().map(Borrowed),

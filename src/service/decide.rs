@@ -7,12 +7,10 @@ use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
 use crate::bus::layout::{self, ClaimName, Ticket};
-use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target};
+use crate::bus::record::{EarlierAttempt, Effect, Finish, IdNote, IdState, LoggedLine, Piece, Record, Story, Target};
 use crate::bus::{BusError, publish};
 use crate::control::{Change, Registration};
-use crate::message::{
-    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Message, MessageId, Rendered, Reply, ReplyBody, Trust,
-};
+use crate::message::{AgentId, Delivery, Envelope, Failure, Field, Message, Rendered, Trust};
 use crate::policy::{Refused, retry};
 
 /// One message whose fate is decided in memory: the next step is to make that durable.
@@ -25,11 +23,20 @@ pub struct Decision {
     pub key: Option<Key>,
     /// The deliveries it was split into.
     pub parts: Vec<ClaimName>,
+    /// Messages that its handling brought about, in the room from the commit on: what its handler sent, and an answer to an extension.
+    pub sent: Vec<Sent>,
     /// It was deferred: when it is due.
     pub due: Option<Due>,
     pub bytes: u64,
     /// Its effects lie in the room. From then on they are not touched again: a log whose sync failed may name them.
     pub staged: bool,
+}
+
+/// A message that goes into the room with another one's commit.
+#[derive(Debug)]
+pub struct Sent {
+    pub name: ClaimName,
+    pub message: Message,
 }
 
 /// Who handled a message, and how long that took.
@@ -39,18 +46,17 @@ pub struct Handler {
     /// As the journal names it: for an extension with version and hash.
     pub described: String,
     pub took_us: u64,
+    /// What it wrote about that.
+    pub log: Vec<LoggedLine>,
 }
 
-/// The id of one of our own replies says how deep in a chain it is, so an answer to it can be counted without remembering it.
-pub(super) fn reply_id(hops: u32, ticket: Ticket) -> MessageId {
-    MessageId::parse(&format!("r{hops}.{ticket}")).expect("a letter, digits, a point and a ticket are a valid id")
-}
-
-/// The hops that [`reply_id`] wrote into an id.
-pub fn hops_of_reply(id: &str) -> Option<u32> {
-    let (hops, ticket) = id.strip_prefix('r')?.split_once('.')?;
-    Ticket::parse(ticket)?;
-    hops.parse().ok()
+impl Handler {
+    /// Writes into an attempt's story who handled it.
+    pub(super) fn tell(&self, story: &mut Story) {
+        story.by = Some(self.described.clone());
+        story.took_us = Some(self.took_us);
+        story.log.clone_from(&self.log);
+    }
 }
 
 pub(super) fn effect(to: Target, rendered: &Rendered) -> Effect {
@@ -106,12 +112,13 @@ impl Active<'_> {
             bytes: claimed.claim.state.bytes,
             message: Some(claimed.message),
             parts: Vec::new(),
+            sent: Vec::new(),
             due: None,
             staged: false,
         }
     }
 
-    fn archive(&self, claim: &ClaimName, id: Option<&str>) -> Finish {
+    pub(super) fn archive(&self, claim: &ClaimName, id: Option<&str>) -> Finish {
         let (day, hour) = (self.calendar.day.clone(), self.calendar.hour.clone());
         Finish::Archive { day, hour, name: claim.archived(id) }
     }
@@ -130,7 +137,7 @@ impl Active<'_> {
         })
     }
 
-    fn delivery(claimed: &Claimed, hops: u32) -> Delivery {
+    pub(super) fn delivery(claimed: &Claimed, hops: u32) -> Delivery {
         Delivery {
             accepted_at: claimed.accepted_at,
             attempt: claimed.claim.name.attempt,
@@ -146,65 +153,11 @@ impl Active<'_> {
         if self.inbox_state(agent)? == InboxState::Absent {
             self.inboxes.folder_made();
             self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
+            self.coming.insert(agent.clone());
         }
         self.inboxes.delivered(agent.as_str());
         let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
         publish::choose_number(&self.core.disk, &mut self.folders, target, &mut self.chosen)
-    }
-
-    /// An answer of the handler `by`, as a file in the sender's inbox.
-    pub(super) fn reply_effect(
-        &mut self,
-        claimed: &Claimed,
-        by: &AgentId,
-        hops: u32,
-        body: ReplyBody<'_>,
-        envelope: Option<&Envelope>,
-        now: Now,
-    ) -> Result<Effect, BusError> {
-        let message = &claimed.message;
-        let body_code = match &body {
-            ReplyBody::Error(error) => Some(error.code),
-            ReplyBody::OfMessage | ReplyBody::Payload(_) => None,
-        };
-        let response = Action::parse(Envelope::RESPONSE).expect("a constant that is a valid action");
-        let reply = Reply {
-            id: reply_id(hops + 1, claimed.claim.name.ticket),
-            responder: by,
-            action: if envelope.is_some() { &response } else { message.action() },
-            now_ms: now.wall_ms,
-            body,
-            delivery: &Self::delivery(claimed, hops + 1),
-        };
-        let rendered = match envelope {
-            Some(envelope) => reply.to_envelope(message, envelope),
-            None => reply.to(message),
-        };
-        // The one name that the first message with this id may be answered under is not for the second.
-        let is_conflict = matches!(&body_code, Some(Code::IdConflict));
-        let responder = claimed.part.as_ref().map(AgentId::as_str).or(is_conflict.then_some(AgentId::POSTROOM));
-        let stem = layout::reply_stem(message.id().as_str(), responder);
-        let target = self.inbox_target(message.sender(), stem)?;
-        Ok(effect(target, &rendered))
-    }
-
-    /// A handler has answered.
-    pub(super) fn replied(
-        &mut self,
-        claimed: Claimed,
-        handler: &Handler,
-        hops: u32,
-        body: ReplyBody<'_>,
-        envelope: Option<&Envelope>,
-        now: Now,
-    ) -> Result<Decision, BusError> {
-        let effect = self.reply_effect(&claimed, &handler.name, hops, body, envelope, now)?;
-        let mut story = self.story(&claimed, "replied", now);
-        story.by = Some(handler.described.clone());
-        story.took_us = Some(handler.took_us);
-        let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
-        let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
-        Ok(self.decision(claimed, finish, vec![effect], note, story))
     }
 
     /// It is put into an agent's inbox: as a message, or as the answer to one.
@@ -221,12 +174,7 @@ impl Active<'_> {
         let (stem, answer_note) = match (answers, message.in_reply_to()) {
             (Some(Answers { several }), Some(asked)) => {
                 let responder = several.then(|| message.sender().as_str());
-                let note = AnswerNote {
-                    sender: agent.to_string(),
-                    id: asked.to_string(),
-                    responder: message.sender().to_string(),
-                };
-                (layout::reply_stem(asked.as_str(), responder), Some(note))
+                (layout::reply_stem(asked.as_str(), responder), Self::answer_note(message, agent))
             }
             (Some(_), None) | (None, _) => (message.id().to_string(), None),
         };
@@ -319,7 +267,7 @@ impl Active<'_> {
         }
         let wait = retry::backoff_ms(settings, attempt, uuid::Uuid::now_v7().as_u128() as u64);
         let mut story = self.story(&claimed, "deferred", now);
-        (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
+        handler.tell(&mut story);
         (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message.clone()));
         let mut earlier = claimed.earlier.clone();
         let code = refused.code.to_string();

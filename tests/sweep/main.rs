@@ -8,8 +8,10 @@
 
 mod auditor;
 mod cases;
+mod counting;
 mod errors;
 mod harness;
+mod install;
 mod kill;
 mod running;
 mod stand_in;
