@@ -7,7 +7,7 @@
 #[path = "../tests/extension/linked.rs"]
 #[expect(dead_code, reason = "it has more than is measured here")]
 mod linked;
-#[path = "../tests/extension/mock.rs"]
+#[path = "../tests/extension/mock/mod.rs"]
 #[expect(dead_code, reason = "it has more than is measured here")]
 mod mock;
 

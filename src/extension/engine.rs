@@ -2,8 +2,8 @@
 //!
 //! Absent on purpose: what an extension is and what it is asked. This room knows code, memory and time.
 //!
-//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a cancelled future takes effect within about that,
-//! and other tasks of the same thread go on. While nothing runs, no thread wakes up.
+//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a
+//! cancelled future takes effect within about that, and other tasks of the same thread go on. While nothing runs, no thread wakes up.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;

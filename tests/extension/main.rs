@@ -23,9 +23,8 @@ mod mocks;
 mod prebuilt;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use postroom::extension::{Broken, Call, Configuration, ExtensionHost, Limits, Message, Nowhere, Trust};
 use postroom::message::{Code, Failure, Handled, Payload, Retry};
