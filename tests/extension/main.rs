@@ -8,6 +8,7 @@ mod linking_async;
 mod linking_calls;
 mod linking_resources;
 mod linking_values;
+mod linking_worlds;
 mod misbehaving;
 mod mock;
 mod prebuilt;
