@@ -2,6 +2,13 @@
 
 mod broken;
 mod handling;
+mod host;
+mod linked;
+mod linking_async;
+mod linking_calls;
+mod linking_resources;
+mod linking_values;
+mod linking_worlds;
 mod misbehaving;
 mod mock;
 mod prebuilt;

@@ -16,7 +16,7 @@ pub mod at {
 }
 
 /// Types, as `wit/types.wit` has them, exported so that the functions of the instance may use them.
-const TYPES: &str = r#"
+pub const TYPES: &str = r#"
     (type $error-reply-0 (record (field "code" string) (field "message" string) (field "details" (option string))))
     (export $error-reply "error-reply" (type $error-reply-0))
     (type $message-0 (record
@@ -41,7 +41,7 @@ const TYPES: &str = r#"
     (export $about "about" (type $about-0))
 "#;
 
-const HANDLE: &str =
+pub const HANDLE: &str =
     r#"(param "message" $message) (param "delivery" $delivery) (result (result string (error $failure)))"#;
 
 /// Every core module: a memory, an allocator that only goes up, and the ways to answer. Its own data begins at 2048, answers lie at 1024.
