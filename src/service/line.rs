@@ -110,7 +110,7 @@ impl Active<'_> {
         };
         self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.file_name() })?;
         let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
-        self.tell_called(&claimed, &name);
+        self.tell_called(&claimed, &name, now);
         let began = std::time::Instant::now();
         let message = &claimed.message;
         let call = Call {
@@ -173,7 +173,7 @@ impl Active<'_> {
                 self.lanes.add(job);
                 return Err(error);
             }
-            self.tell_called(&job.claimed, &job.extension);
+            self.tell_called(&job.claimed, &job.extension, Now::get());
             self.lanes.start(job);
         }
         Ok(())

@@ -106,7 +106,7 @@ fn trace_tells_each_step_and_where_everything_is() {
     });
     let steps: Vec<&str> =
         story["steps"].as_array().expect("a list").iter().map(|step| step["step"].as_str().expect("text")).collect();
-    assert_eq!(steps, ["accepted", "replied", "finished"]);
+    assert_eq!(steps, ["accepted", "called", "replied", "finished"]);
     assert_eq!((story["sender"].as_str(), story["recipient"].as_str()), (Some("cli"), Some("postroom")));
     assert_eq!(story["effects"], json!([{"path": "inbox/cli/told.reply.json", "there": true}]));
     assert_eq!(story["now"][0]["state"], "archive");
