@@ -214,7 +214,7 @@ impl fmt::Display for ClaimName {
     }
 }
 
-/// `<ticket>~<stem>`, or with the recipient between them.
+/// `<ticket>~<stem>`, or with the hops behind the ticket and the recipient between them.
 struct Tail<'a>(&'a ClaimName);
 
 impl fmt::Display for Tail<'_> {

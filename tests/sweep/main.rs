@@ -11,6 +11,7 @@ mod cases;
 mod counting;
 mod errors;
 mod harness;
+mod install;
 mod kill;
 mod running;
 mod stand_in;
