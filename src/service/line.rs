@@ -167,7 +167,7 @@ impl Active<'_> {
         if self.stop_at.is_some() {
             return Ok(());
         }
-        while let Some(job) = self.lanes.next_to_start(&self.core.settings) {
+        while let Some(job) = self.lanes.next_to_start(&self.core.installed) {
             let note = Note::Started { claim: job.claimed.claim.name.file_name() };
             if let Err(error) = self.log.note(&self.room, &note) {
                 self.lanes.add(job);
