@@ -4,11 +4,15 @@
 //!
 //! Invariant: every way in which guest code can end is turned into a [`Handled`]; nothing of it is an error of the host.
 
+use std::time::{Duration, Instant};
+
 use wasmtime::component::{ComponentType, Lift, Lower};
 use wasmtime::{Error, Trap};
 
 use super::engine::Late;
-use super::limits::{Limits, Meter};
+use super::limits::Limits;
+use super::link::LinkError;
+use super::tenant::{CallFacts, Chain};
 use crate::message::{Code, Failure, Handled, JsonText, Payload, Retry};
 
 /// A message for an extension, and what the service knows about it.
@@ -114,14 +118,26 @@ pub(super) type Parameters<'a> = (Message<'a>, Delivery<'a>);
 pub(super) type Answer = (Result<String, GuestFailure>,);
 
 impl<'a> Call<'a> {
-    pub(super) fn parameters(&self, limits: &Limits) -> Parameters<'a> {
+    /// What host functions may know of it.
+    pub(super) fn facts(&self, deadline: Instant) -> CallFacts {
+        CallFacts {
+            id: self.message.id.to_owned(),
+            hops: self.hops,
+            trust: self.trust,
+            accepted_at: self.accepted_at,
+            attempt: self.attempt,
+            deadline,
+        }
+    }
+
+    pub(super) fn parameters(&self, left: Duration) -> Parameters<'a> {
         let delivery = Delivery {
             accepted_at: self.accepted_at,
             attempt: self.attempt,
             hops: self.hops,
             trust: self.trust,
             key_id: self.key_id,
-            deadline_ms: u32::try_from(limits.deadline.as_millis()).unwrap_or(u32::MAX),
+            deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
         };
         (self.message, delivery)
     }
@@ -151,15 +167,32 @@ pub(super) fn answered((answer,): Answer, limits: &Limits) -> Handled {
 }
 
 /// The guest did not answer within its time.
-pub(super) fn late(_: Late, limits: &Limits) -> Failure {
-    failure(Code::Timeout, Retry::Later, format!("no answer within {} ms", limits.deadline.as_millis()))
+pub(super) fn late(_: Late, chain: &Chain) -> Failure {
+    failure(Code::Timeout, Retry::Later, format!("no answer within {} ms", chain.limits.deadline.as_millis()))
 }
 
-/// The guest ended without an answer.
-pub(super) fn stopped(error: &Error, meter: &Meter, limits: &Limits) -> Failure {
-    if meter.refused() {
-        let reason = format!("it asked for more than {} bytes of memory", limits.memory_bytes);
+/// The extension cannot be made to run.
+pub(super) fn not_ready(extension: &str, reason: &str) -> Failure {
+    failure(Code::HandlerFailed, Retry::Later, format!("`{extension}` cannot run: {reason}"))
+}
+
+/// The guest ended without an answer, or somebody whom it called did.
+pub(super) fn stopped(error: &Error, chain: &Chain) -> Failure {
+    let mut failure = reason(error, chain);
+    let way = chain.blamed_way();
+    if let [_, .., culprit] = way.as_slice() {
+        failure.message = format!("in `{culprit}` ({}): {}", way.join(" -> "), failure.message);
+    }
+    failure
+}
+
+fn reason(error: &Error, chain: &Chain) -> Failure {
+    if chain.memory.refused() {
+        let reason = format!("it asked for more than {} bytes of memory", chain.limits.memory_bytes);
         return failure(Code::ResourceLimit, Retry::Final, reason);
+    }
+    if let Some(error) = error.downcast_ref::<LinkError>() {
+        return link_failure(error);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => failure(Code::ResourceLimit, Retry::Final, "its call stack is exhausted".into()),
@@ -170,10 +203,23 @@ pub(super) fn stopped(error: &Error, meter: &Meter, limits: &Limits) -> Failure 
         ),
         Some(trap) => failure(Code::HandlerFailed, Retry::Later, format!("it ended in a {trap}")),
         None => match error.root_cause().to_string() {
-            cause if cause.contains(OUTPUT_REFUSED) => output_too_big(limits),
+            cause if cause.contains(OUTPUT_REFUSED) => output_too_big(&chain.limits),
             cause => failure(Code::HandlerFailed, Retry::Later, cut(cause, FAILURE_TEXT_BYTES)),
         },
     }
+}
+
+/// A call between extensions that could not be made. The code by which `wit/` knows it is in the details.
+pub(super) fn link_failure(error: &LinkError) -> Failure {
+    let (code, retry) = match error {
+        LinkError::ReEntry { .. } | LinkError::NoSuchResource => (Code::HandlerFailed, Retry::Final),
+        LinkError::TooDeep { .. } | LinkError::TooManyCalls { .. } | LinkError::TooManyResources => {
+            (Code::ResourceLimit, Retry::Final)
+        }
+        LinkError::NotReady { .. } => (Code::HandlerFailed, Retry::Later),
+    };
+    let details = error.code().and_then(|code| details(code.to_owned(), None));
+    Failure { code, message: error.to_string(), details, retry }
 }
 
 /// How the engine says that a string is longer than the store's hostcall fuel. The type of that error is private to the engine; a test pins
@@ -194,7 +240,7 @@ impl GuestFailure {
     }
 
     /// The code of the bus is always `handler-failed`: the codes of the bus say what the service saw. The guest's own goes into the details.
-    fn passed_on(self) -> Failure {
+    pub(super) fn passed_on(self) -> Failure {
         let message = match self.message.trim() {
             "" => "it gave no reason".to_owned(),
             _ => cut(self.message, FAILURE_TEXT_BYTES),

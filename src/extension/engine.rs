@@ -1,80 +1,70 @@
-//! The sandbox that extensions run in: one engine, and a fresh store for each call.
+//! The sandbox that extensions run in: one engine, and the stores that it makes.
 //!
 //! Absent on purpose: what an extension is and what it is asked. This room knows code, memory and time.
 //!
-//! Invariants: a store is used for one call and then dropped, whatever came of it (after a trap or a cancelled call every instance in it is
-//! poisoned). Guest code gives the thread back at least every [`TICK`], so a deadline or a cancelled future takes effect within about that,
+//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a cancelled future takes effect within about that,
 //! and other tasks of the same thread go on. While nothing runs, no thread wakes up.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Store};
 
-use super::limits::{Limits, Meter};
+use super::host::wasi::WasiPart;
+use super::limits::Meter;
+use super::link::Lent;
+use super::stores::Stores;
+use super::tenant::{Chain, Tenant};
 
 /// How often running guests are made to look up. A look is a yield to the executor, a few microseconds; at 200 a second that is nothing.
 const TICK: Duration = Duration::from_millis(5);
 
-/// On top of [`Limits::output_bytes`], for what surrounds the strings of an answer.
+/// On top of `Limits::output_bytes`, for what surrounds the strings of an answer.
 const OUTPUT_OVERHEAD: usize = 4096;
 
-/// What the host keeps for one call; lives as long as its store.
-pub(super) struct Tenant {
-    pub(super) meter: Meter,
-}
-
-/// The call took longer than [`Limits::deadline`]. Its store is gone.
+/// The call took longer than the attempt may. Its stores are gone.
 #[derive(Debug)]
 pub(super) struct Late;
 
 pub(super) struct Sandbox {
     engine: Engine,
-    linker: Linker<Tenant>,
     ticker: Ticker,
-    limits: Limits,
 }
 
 impl Sandbox {
-    pub(super) fn new(limits: Limits) -> wasmtime::Result<Sandbox> {
+    pub(super) fn new() -> wasmtime::Result<Sandbox> {
         let mut config = Config::new();
         config.epoch_interruption(true);
         // Frames of a guest's functions are the guest's text and help nobody who reads a dead letter.
         config.wasm_backtrace_max_frames(None);
         let engine = Engine::new(&config)?;
-        let linker = Linker::new(&engine);
         let ticker = Ticker::start(&engine)?;
-        Ok(Sandbox { engine, linker, ticker, limits })
+        Ok(Sandbox { engine, ticker })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// Makes machine code of a component. Takes seconds of CPU for big guests: not for an async thread.
-    pub(super) fn compile(&self, binary: &[u8]) -> wasmtime::Result<Component> {
+    /// Machine code of a component, which is known by the hash of its bytes. Takes seconds of CPU for big guests: not for an async thread.
+    pub(super) fn compile(&self, _sha256: &[u8; 32], binary: &[u8]) -> wasmtime::Result<Component> {
         Component::from_binary(&self.engine, binary)
     }
 
-    /// Resolves the imports of a component, once for all its calls.
-    pub(super) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<Tenant>> {
-        self.linker.instantiate_pre(component)
-    }
-
-    /// A store for one call, with its limits set.
-    pub(super) fn store(&self) -> Store<Tenant> {
-        let mut store = Store::new(&self.engine, Tenant { meter: Meter::new(self.limits.memory_bytes) });
+    /// A store for this attempt, with its limits set.
+    pub(super) fn store(&self, chain: Arc<Chain>, group: usize, others: Weak<Stores>) -> Store<Tenant> {
+        let output_bytes = chain.limits.output_bytes;
+        let meter = Meter::new(chain.memory.clone());
+        let wasi = WasiPart::of(chain.set.world(group));
+        let tenant = Tenant { meter, chain, group, slots: Vec::new(), lent: Lent::default(), others, wasi };
+        let mut store = Store::new(&self.engine, tenant);
         store.limiter(|tenant| &mut tenant.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         // Strings are refused by their length, before anything is copied out of the guest.
-        store.set_hostcall_fuel(self.limits.output_bytes.saturating_add(OUTPUT_OVERHEAD));
+        store.set_hostcall_fuel(output_bytes.saturating_add(OUTPUT_OVERHEAD));
         store
     }
 
@@ -82,9 +72,9 @@ impl Sandbox {
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub(super) async fn within_deadline<T>(&self, work: impl Future<Output = T>) -> Result<T, Late> {
+    pub(super) async fn until<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Result<T, Late> {
         let _ticking = self.ticker.tick();
-        tokio::time::timeout(self.limits.deadline, work).await.map_err(|_| Late)
+        tokio::time::timeout_at(deadline.into(), work).await.map_err(|_| Late)
     }
 }
 
@@ -160,8 +150,6 @@ impl Drop for Ticking<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]

@@ -3,9 +3,11 @@
 //! Absent on purpose: how many calls run at a time (the service's lanes decide that) and fuel: a deadline by the clock is what a user
 //! can reason about.
 //!
-//! Invariant: the bytes of everything that a store holds (all memories and tables of all components in it) stay within one number, so a
-//! chain of extensions costs no more than one.
+//! Invariant: the bytes of everything that the stores of an attempt hold (all memories and tables of all components in them) stay within one
+//! number, so a chain of extensions costs no more than one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -19,11 +21,19 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Bytes of the answer: the reply's payload, or a failure with everything in it.
     pub output_bytes: usize,
+    /// How often the components of a call may call the host and each other.
+    pub host_calls: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { deadline: Duration::from_secs(10), memory_bytes: 256 << 20, output_bytes: 16 << 20 }
+        Limits {
+            deadline: Duration::from_secs(10),
+            memory_bytes: 256 << 20,
+            output_bytes: 16 << 20,
+            // At a few microseconds each about what fits into the deadline; a loop that only asks ends with this reason.
+            host_calls: 1_000_000,
+        }
     }
 }
 
@@ -36,44 +46,79 @@ const INSTANCES: usize = 2_000;
 /// Each memory takes 4 GiB of address space, of which x86-64 has 128 TiB for all calls that run at once.
 const MEMORIES: usize = 128;
 
-/// Counts what a store holds against [`Limits::memory_bytes`].
+/// What all stores of one attempt hold together, against [`Limits::memory_bytes`].
 ///
 /// Growth beyond the limit traps. The other choice, to let `memory.grow` return -1, is what the specification suggests, but then a
 /// loop that asks again and again ends as a timeout after ten seconds, and most languages abort anyway.
-pub(super) struct Meter {
+#[derive(Debug)]
+pub(super) struct Memory {
     limit: usize,
-    used: usize,
+    used: AtomicUsize,
+    refused: AtomicBool,
+}
+
+/// The part of a [`Memory`] that one store holds; given back when the store is dropped.
+pub(super) struct Meter {
+    memory: Arc<Memory>,
+    own: usize,
     /// What the growth that is under way would add; taken back when it fails.
     under_way: usize,
-    refused: bool,
+}
+
+impl Memory {
+    pub(super) fn new(limit: usize) -> Memory {
+        Memory { limit, used: AtomicUsize::new(0), refused: AtomicBool::new(false) }
+    }
+
+    /// Has more been asked for than there may be? Then whatever error ended the call, this is its cause.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The call that asked for too much has ended, and its caller goes on.
+    pub(super) fn forgive(&self) {
+        self.refused.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Meter {
-    pub(super) fn new(limit: usize) -> Meter {
-        Meter { limit, used: 0, under_way: 0, refused: false }
+    pub(super) fn new(memory: Arc<Memory>) -> Meter {
+        Meter { memory, own: 0, under_way: 0 }
     }
 
-    /// Has this store asked for more than it may have? Then whatever error ended the call, this is its cause.
-    pub(super) fn refused(&self) -> bool {
-        self.refused
+    /// Counts what the store holds in another attempt from now on.
+    pub(super) fn move_to(&mut self, memory: Arc<Memory>) {
+        self.memory.used.fetch_sub(self.own, Ordering::Relaxed);
+        memory.used.fetch_add(self.own, Ordering::Relaxed);
+        self.memory = memory;
     }
 
     fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
-        match self.used.checked_add(bytes).filter(|total| *total <= self.limit) {
-            Some(total) => {
-                self.used = total;
+        let within = |used: usize| used.checked_add(bytes).filter(|total| *total <= self.memory.limit);
+        match self.memory.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
+            Ok(_) => {
+                self.own += bytes;
                 self.under_way = bytes;
                 Ok(true)
             }
-            None => {
-                self.refused = true;
-                Err(wasmtime::format_err!("memory limit of {} bytes reached", self.limit))
+            Err(_) => {
+                self.under_way = 0;
+                self.memory.refused.store(true, Ordering::Relaxed);
+                Err(wasmtime::format_err!("memory limit of {} bytes reached", self.memory.limit))
             }
         }
     }
 
     fn take_back(&mut self) {
-        self.used -= std::mem::take(&mut self.under_way);
+        let bytes = std::mem::take(&mut self.under_way);
+        self.own -= bytes;
+        self.memory.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.memory.used.fetch_sub(self.own, Ordering::Relaxed);
     }
 }
 
@@ -113,20 +158,40 @@ impl ResourceLimiter for Meter {
 mod tests {
     use super::*;
 
+    fn meter(limit: usize) -> Meter {
+        Meter::new(Arc::new(Memory::new(limit)))
+    }
+
     #[test]
     fn memories_and_tables_are_counted_together() {
-        let mut meter = Meter::new(1000);
+        let mut meter = meter(1000);
         assert!(meter.memory_growing(0, 600, None).unwrap());
         assert!(meter.memory_growing(600, 700, None).unwrap());
         assert!(meter.table_growing(0, 300 / TABLE_ELEMENT_BYTES, None).unwrap());
-        assert!(!meter.refused());
+        assert!(!meter.memory.refused());
         assert!(meter.table_growing(0, 2, None).is_err());
-        assert!(meter.refused());
+        assert!(meter.memory.refused());
+    }
+
+    #[test]
+    fn stores_of_one_attempt_are_counted_together_and_give_back_what_they_had() {
+        let mut first = meter(1000);
+        let mut second = Meter::new(first.memory.clone());
+        first.memory_growing(0, 600, None).unwrap();
+        second.memory_growing(0, 400, None).unwrap();
+        assert!(first.memory_growing(600, 601, None).is_err());
+        drop(second);
+        assert!(first.memory_growing(600, 1000, None).unwrap());
+        let next = Arc::new(Memory::new(1000));
+        let before = first.memory.clone();
+        first.move_to(next);
+        assert_eq!(before.used.load(Ordering::Relaxed), 0);
+        assert!(first.memory_growing(1000, 1001, None).is_err());
     }
 
     #[test]
     fn growth_that_the_system_refused_does_not_count() {
-        let mut meter = Meter::new(1000);
+        let mut meter = meter(1000);
         meter.memory_growing(0, 900, None).unwrap();
         meter.memory_grow_failed(wasmtime::format_err!("no memory")).unwrap();
         assert!(meter.memory_growing(0, 1000, None).unwrap());
@@ -137,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_growth_that_overflows_is_refused() {
-        let mut meter = Meter::new(usize::MAX);
-        assert!(meter.memory_growing(0, usize::MAX, None).unwrap());
-        assert!(meter.memory_growing(0, 1, None).is_err());
-        assert!(Meter::new(1000).table_growing(0, usize::MAX, None).is_err());
+        let mut large = meter(usize::MAX);
+        assert!(large.memory_growing(0, usize::MAX, None).unwrap());
+        assert!(large.memory_growing(0, 1, None).is_err());
+        assert!(meter(1000).table_growing(0, usize::MAX, None).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! WebAssembly extensions: components in a folder that handle messages.
 //!
-//! Each message runs in a fresh instance with a deadline and a memory limit. What it answers, and every way in which it can misbehave, comes
+//! They find each other by the interfaces that they import and export. Each message runs in fresh instances with a deadline and a memory
+//! limit. What it answers, and every way in which it can misbehave, comes
 //! back as a [`Handled`]; an extension can harm the attempt it is in, and nothing else.
 //!
 //! Absent on purpose: the bus (an extension publishes nothing), which messages go where, and how many run at a time.
@@ -8,23 +9,40 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `package` | an extension as a file: name, hash, what it says about itself |
-//! | `guest` | compiled, linked, ready to run |
+//! | `load`, `set` | from a folder of files to extensions that work together |
+//! | `link` | calls between extensions |
+//! | `attempt`, `reuse` | what the service asks of an extension, and instances that are asked more than once |
 //! | `call` | what goes into a call, what is made of its end |
 //! | `effects` | what an attempt would change, collected for its commit |
-//! | `surroundings` | what a running attempt may ask of whoever runs it |
-//! | `engine`, `limits` | the sandbox: stores, deadlines, memory |
+//! | `surroundings`, `console` | what a running attempt may ask of whoever runs it |
+//! | `configuration` | how each extension is run: what the settings say |
+//! | `tenant`, `trail` | what the host knows while guest code runs; who is calling whom |
+//! | `host` | the interfaces that an extension can import, each with its grant |
+//! | `value` | values of component functions as JSON text |
+//! | `engine`, `stores`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
 
 pub mod analysis;
+mod attempt;
 mod call;
+mod configuration;
+mod console;
 mod effects;
 mod engine;
 pub mod graph;
-mod guest;
+mod host;
 mod limits;
+mod link;
+mod load;
 mod package;
+mod reuse;
+mod set;
+mod stores;
 mod surroundings;
+mod tenant;
+mod trail;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,24 +51,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use call::{Call, ErrorReply, Message, Trust};
+pub use configuration::{Configuration, Lifetime, Terms};
+pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
 pub use limits::Limits;
-pub use package::{About, Broken, Package};
+pub use load::Facts;
+pub use package::{About, Broken, Command, Package};
 pub use surroundings::{Nowhere, Stored, Surroundings};
 
 use crate::message::{Code, Failure, Handled, Retry};
 use engine::Sandbox;
-use guest::Guest;
+use reuse::Pool;
+use set::{Set, Unit};
 
 /// A set of extensions that are ready to handle messages. It never changes: another set of files makes another host, and what runs in
 /// this one ends in this one.
 pub struct ExtensionHost {
+    /// None without any extension.
+    set: Option<Arc<Set>>,
     extensions: BTreeMap<String, Extension>,
 }
 
 struct Extension {
     package: Package,
-    guest: Guest,
+    unit: Arc<Unit>,
+    pool: Pool,
 }
 
 /// Why there is no set of extensions at all. A single bad file is a [`Broken`] instead.
@@ -70,30 +95,47 @@ pub fn any_in(folder: &Path) -> bool {
 impl ExtensionHost {
     /// A host without extensions. Costs nothing.
     pub fn empty() -> ExtensionHost {
-        ExtensionHost { extensions: BTreeMap::new() }
+        ExtensionHost { set: None, extensions: BTreeMap::new() }
     }
 
-    /// Reads, compiles and checks every `*.wasm` of a folder. A file that cannot be used is named and set aside. With no such file, or no
-    /// such folder, no engine is built.
+    /// Reads, checks, compiles and links every `*.wasm` of a folder, and calls the `init` of each. What cannot be used is named and set
+    /// aside. With no such file, or no such folder, no engine is built.
+    ///
+    /// # Errors
+    /// The folder cannot be listed, or this system cannot run WebAssembly.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub async fn load(folder: &Path, limits: &Limits) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
+    pub async fn load(folder: &Path, configuration: &Configuration) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
+        ExtensionHost::load_known(folder, configuration, &|_| None).await
+    }
+
+    /// The same, where `known` may say what is known of a file as it is now: such a file is read, compared with its hash and compiled only
+    /// when it is first used.
+    ///
+    /// # Errors
+    /// Those of [`ExtensionHost::load`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn load_known(
+        folder: &Path,
+        configuration: &Configuration,
+        known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
+    ) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
         let files = package::files(folder).map_err(|source| LoadError::Folder { path: folder.to_owned(), source })?;
-        let (mut host, mut broken) = (ExtensionHost::empty(), Vec::new());
         if files.is_empty() {
-            return Ok((host, broken));
+            return Ok((ExtensionHost::empty(), Vec::new()));
         }
-        let sandbox = Arc::new(Sandbox::new(limits.clone()).map_err(LoadError::Engine)?);
-        for path in files {
-            match Extension::load(&sandbox, &path).await {
-                Ok(extension) => {
-                    host.extensions.insert(extension.package.name.clone(), extension);
-                }
-                Err(reason) => broken.push(Broken { name: package::shown_name(&path), path, reason }),
-            }
-        }
-        Ok((host, broken))
+        let sandbox = Arc::new(Sandbox::new().map_err(LoadError::Engine)?);
+        let loaded = load::load(sandbox, files, configuration, known).await;
+        let extension = |(unit, about, command): (Arc<Unit>, About, Option<Command>)| {
+            let name = unit.name().to_owned();
+            let package = Package { name: name.clone(), path: unit.path.clone(), sha256: unit.sha256, about, command };
+            (name, Extension { package, unit, pool: Pool::default() })
+        };
+        let extensions = loaded.said.into_iter().map(extension).collect();
+        Ok((ExtensionHost { set: Some(loaded.set), extensions }, loaded.broken))
     }
 
     /// Every extension, by name.
@@ -106,36 +148,64 @@ impl ExtensionHost {
         self.extensions.get(name).map(|extension| &extension.package)
     }
 
-    /// One attempt of the named extension at a message, in a fresh instance. Dropping the future ends the attempt at once.
+    /// What is known of the extension of this name, for [`ExtensionHost::load_known`] another time.
+    pub fn facts(&self, name: &str) -> Option<Facts> {
+        let Extension { package, unit, .. } = self.extensions.get(name)?;
+        Some(Facts {
+            sha256: package.sha256,
+            analysis: unit.analysis.clone(),
+            about: package.about.clone(),
+            command: package.command.clone(),
+        })
+    }
+
+    /// One attempt of the named extension at a message. Dropping the future ends the attempt at once.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub async fn handle(&self, name: &str, call: Call<'_>) -> Handled {
-        match self.extensions.get(name) {
-            Some(extension) => extension.guest.handle(&call).await,
-            None => Handled::Failed(Failure {
-                code: Code::UnknownRecipient,
-                message: format!("no extension `{name}` is installed"),
-                details: None,
-                retry: Retry::Final,
-            }),
+    pub async fn handle(&self, name: &str, call: Call<'_>, surroundings: Arc<dyn Surroundings>) -> Attempted {
+        match (&self.set, self.extensions.get(name)) {
+            (Some(set), Some(Extension { unit, pool, .. })) => {
+                attempt::handle(set, unit, pool, &call, surroundings).await
+            }
+            (None, _) | (_, None) => {
+                Attempted { handled: Handled::Failed(unknown(name)), effects: Effects::default(), log: Vec::new() }
+            }
         }
+    }
+
+    /// Drops every instance of this extension that is kept for other messages: an attempt of it has replied, but was not committed.
+    pub fn forget_reused(&self, name: &str) {
+        if let Some(extension) = self.extensions.get(name) {
+            extension.pool.forget();
+        }
+    }
+
+    /// Runs the subcommand of the named extension, and returns its exit code.
+    ///
+    /// # Errors
+    /// There is none, or it was ended.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn command(&self, name: &str, arguments: Vec<String>, console: Arc<dyn Console>) -> Result<u8, Failure> {
+        let (Some(set), Some(extension)) = (&self.set, self.extensions.get(name)) else { return Err(unknown(name)) };
+        let none = || Failure {
+            code: Code::UnknownRecipient,
+            message: format!("`{name}` has no subcommand"),
+            details: None,
+            retry: Retry::Final,
+        };
+        attempt::command(set, &extension.unit, arguments, console).await.ok_or_else(none)?
     }
 }
 
-impl Extension {
-    async fn load(sandbox: &Arc<Sandbox>, path: &Path) -> Result<Extension, String> {
-        let name = package::name(path)?;
-        let (of_thread, file) = (sandbox.clone(), path.to_owned());
-        let prepared = tokio::task::spawn_blocking(move || {
-            let bytes = package::read(&file)?;
-            Ok((package::sha256(&bytes), Guest::prepare(&of_thread, &bytes)?))
-        });
-        let (sha256, guest) = prepared.await.unwrap_or_else(|error| {
-            Err(format!("it makes the compiler fail ({error}); this is a fault of postroom or wasmtime"))
-        })?;
-        let about = guest.about().await?;
-        Ok(Extension { package: Package { name, path: path.to_owned(), sha256, about }, guest })
+fn unknown(name: &str) -> Failure {
+    Failure {
+        code: Code::UnknownRecipient,
+        message: format!("no extension `{name}` is installed"),
+        details: None,
+        retry: Retry::Final,
     }
 }
 

@@ -26,6 +26,18 @@ pub struct Package {
     /// Of the component's bytes.
     pub sha256: [u8; 32],
     pub about: About,
+    /// The subcommand that it adds to the program.
+    pub command: Option<Command>,
+}
+
+/// A subcommand that an extension adds (`spec` of `wit/cli.wit`). Untrusted text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub name: String,
+    /// One line.
+    pub about: String,
+    /// Any number of lines.
+    pub usage: String,
 }
 
 /// What an extension says about itself (`wit/describe.wit`). Untrusted text; empty if it says nothing.
@@ -150,6 +162,30 @@ impl About {
     }
 }
 
+/// In the name of a subcommand.
+const COMMAND_CHARACTERS: usize = 32;
+const COMMAND_ABOUT_CHARACTERS: usize = 128;
+const USAGE_CHARACTERS: usize = 16_384;
+
+impl Command {
+    /// Itself, if it can be typed and shown.
+    pub(super) fn checked(self) -> Result<Command, BadAbout> {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let first = self.name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
+        if !first || self.name.len() > COMMAND_CHARACTERS || !self.name.chars().all(good) {
+            return Err(BadAbout { field: "name", wrong: Wrong::NoCommand });
+        }
+        printable("about", &self.about, COMMAND_ABOUT_CHARACTERS)?;
+        if self.usage.chars().count() > USAGE_CHARACTERS {
+            return Err(BadAbout { field: "usage", wrong: Wrong::Longer(USAGE_CHARACTERS) });
+        }
+        if self.usage.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+            return Err(BadAbout { field: "usage", wrong: Wrong::Control });
+        }
+        Ok(self)
+    }
+}
+
 fn printable(field: &'static str, text: &str, most: usize) -> Result<(), BadAbout> {
     if text.chars().count() > most {
         return Err(BadAbout { field, wrong: Wrong::Longer(most) });
@@ -173,6 +209,7 @@ enum Wrong {
     Longer(usize),
     More(usize),
     Control,
+    NoCommand,
 }
 
 impl fmt::Display for BadAbout {
@@ -182,6 +219,10 @@ impl fmt::Display for BadAbout {
             Wrong::Empty => write!(f, "`describe` lists an empty text in `{field}`"),
             Wrong::Longer(most) => write!(f, "`describe` has a text of more than {most} characters in `{field}`"),
             Wrong::More(most) => write!(f, "`describe` lists more than {most} texts in `{field}`"),
+            Wrong::NoCommand => write!(
+                f,
+                "`spec` gives a name that cannot be a subcommand: 1 to {COMMAND_CHARACTERS} characters of a-z, 0-9 and -, a letter first"
+            ),
             Wrong::Control => write!(f, "`describe` has a control character in `{field}`"),
         }
     }

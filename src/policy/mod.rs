@@ -2,18 +2,21 @@
 //!
 //! | module | decides |
 //! | --- | --- |
+//! | [`grants`] | what an extension may import |
 //! | [`settings`] | what `postroom.toml` says, and that it says nothing else |
 //! | [`route`] | where a message goes |
 //! | [`reply`] | whether it is an answer, and whether it may be given |
 //! | [`retry`] | when a failed attempt is repeated |
 //! | [`limits`] | how much may wait |
 
+pub mod grants;
 pub mod limits;
 pub mod reply;
 pub mod retry;
 pub mod route;
 pub mod settings;
 
+pub use grants::{Grant, Grants, WasiGrants};
 pub use settings::Settings;
 
 use crate::message::Code;

@@ -16,7 +16,6 @@ use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term};
 use crate::control;
-use crate::extension::ExtensionHost;
 use crate::message::AgentId;
 
 use super::calendar::Calendar;
@@ -30,9 +29,10 @@ use super::lanes::Lanes;
 use super::notice::Notice;
 use super::publisher::Publisher;
 use super::registry::Registry;
+use super::stored::StateStore;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::{Wake, Waker, Wakes};
+use super::wake::{Wake, Wakes};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -61,6 +61,8 @@ pub struct Active<'a> {
     pub(super) extensions: Vec<control::Extension>,
     pub(super) drop: DropQueue,
     pub(super) lanes: Lanes,
+    /// What extensions keep.
+    pub(super) state: Arc<StateStore>,
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) inboxes: Inboxes,
@@ -98,6 +100,9 @@ pub struct Active<'a> {
     pub(super) began: Instant,
     pub(super) packing: Option<super::tend::Packing>,
     requested: bool,
+    pub(super) look_at_extensions: bool,
+    /// Nothing is claimed before the set of extensions is loaded that was there when this service became active.
+    pub(super) waits_for_extensions: bool,
     scan_at: Instant,
     beat_at: Instant,
     tend_at: Instant,
@@ -111,13 +116,7 @@ const TEND: Duration = Duration::from_secs(10);
 
 impl<'a> Active<'a> {
     /// Takes over what others left, and reads what is remembered. Nothing is claimed before this has succeeded.
-    pub fn begin(
-        core: &'a Core,
-        room: Room,
-        mut log: Log,
-        host: Arc<ExtensionHost>,
-        wake: Waker,
-    ) -> Result<Active<'a>, BusError> {
+    pub fn begin(core: &'a Core, room: Room, mut log: Log) -> Result<Active<'a>, BusError> {
         let (disk, settings) = (&core.disk, &core.settings);
         let now = Now::get();
         term::take_others(disk, &room)?;
@@ -137,8 +136,10 @@ impl<'a> Active<'a> {
         registry.refresh(disk)?;
         let mut senders = Senders::default();
         let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
+        let state = Arc::new(StateStore::new(disk.clone()));
+        let (host, runtime) = core.installed.current();
         let extensions = host.packages().map(described).collect();
-        let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
+        let lanes = Lanes::new(host, runtime, state.clone(), core.wake.clone());
         let room = Arc::new(room);
         let publisher = Publisher::new(core.disk.clone(), room.clone());
         let ready = recovered.adopted.into_iter();
@@ -153,6 +154,7 @@ impl<'a> Active<'a> {
             extensions,
             drop: DropQueue::default(),
             lanes,
+            state,
             waiting,
             senders,
             inboxes: Inboxes::default(),
@@ -178,6 +180,8 @@ impl<'a> Active<'a> {
             began: now.mono,
             packing: None,
             requested: true,
+            look_at_extensions: true,
+            waits_for_extensions: false,
             scan_at: now.mono,
             beat_at: now.mono,
             tend_at: now.mono,
@@ -185,6 +189,9 @@ impl<'a> Active<'a> {
         if recovered.rooms > 0 {
             active.checkpoint(now)?;
         }
+        // While this service stood by, the folder may have changed: what is for a new extension is not to be refused.
+        active.take_up_extensions();
+        active.waits_for_extensions = core.installed.is_loading();
         Ok(active)
     }
 
@@ -234,7 +241,7 @@ impl<'a> Active<'a> {
     }
 
     /// One round: sign of life, lists, then everything that is there to be done, one batch.
-    fn turn(&mut self, now: Now) -> Result<(), BusError> {
+    pub(super) fn turn(&mut self, now: Now) -> Result<(), BusError> {
         let settings = &self.core.settings;
         if now.mono >= self.beat_at {
             self.room.beat(&self.core.disk)?;
@@ -259,7 +266,11 @@ impl<'a> Active<'a> {
             self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
             self.requested = true;
+            self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
+        }
+        if std::mem::take(&mut self.look_at_extensions) && self.stop_at.is_none() {
+            self.take_up_extensions();
         }
         if self.stop_at.is_none() {
             self.drop.look_at_still(Duration::from_millis(settings.bus.grace_ms), now);
@@ -282,6 +293,12 @@ impl<'a> Active<'a> {
         Ok(())
     }
 
+    /// Lists everything with the next turn.
+    #[cfg(test)]
+    pub(super) fn scan_now(&mut self) {
+        self.scan_at = Instant::now();
+    }
+
     /// Waits for something to happen, and takes in all that has.
     fn receive(&mut self, wakes: &mut Wakes) {
         let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
@@ -292,6 +309,8 @@ impl<'a> Active<'a> {
                 Wake::Rescan => self.scan_at = Instant::now(),
                 Wake::Request => self.requested = true,
                 Wake::Ended(ended) => self.ended(*ended),
+                Wake::Ask(ask) => self.answer_ask(*ask),
+                Wake::Extensions => self.look_at_extensions = true,
                 Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
@@ -339,7 +358,7 @@ impl<'a> Active<'a> {
             wait = wait.min(until(self.scan_at));
             wait = self.waiting.next(now).into_iter().chain(self.drop.next_look(grace, now)).fold(wait, Duration::min);
         }
-        if !self.unfinished.is_empty() || self.requested {
+        if !self.unfinished.is_empty() || self.requested || self.look_at_extensions {
             wait = wait.min(Duration::from_millis(200));
         }
         match self.stop_at {
@@ -371,6 +390,16 @@ impl<'a> Active<'a> {
                     && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())
             }
         }
+    }
+
+    /// Looks whether another set of extensions is there. What runs goes on in the one that it began in.
+    fn take_up_extensions(&mut self) {
+        if self.core.installed.look(&|notice| self.core.say(notice)) {
+            let (host, runtime) = self.core.installed.current();
+            self.extensions = host.packages().map(described).collect();
+            self.lanes.use_set(host, runtime);
+        }
+        self.waits_for_extensions &= self.core.installed.is_loading();
     }
 
     /// What a checkpoint puts at the log's beginning.

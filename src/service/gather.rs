@@ -300,6 +300,7 @@ impl Active<'_> {
         known.extend(decisions().map(|decision| &decision.record.claim));
         // Some of the deliveries of a split may be there already; all are ready when the split is finished.
         known.extend(decisions().flat_map(|decision| &decision.parts));
+        known.extend(decisions().flat_map(|decision| &decision.sent).map(|sent| &sent.name));
         let mut lost: Vec<ClaimName> = found.iter().filter(|name| !known.contains(name)).cloned().collect();
         lost.sort_by_key(|name| name.ticket);
         // What was announced as in flight and is in no list was in the batch that failed.

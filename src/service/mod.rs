@@ -8,13 +8,16 @@
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
-//! | `inboxes`, `registry` | what is known of the agents |
+//! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
+//! | `inboxes`, `registry`, `installed` | what is known of the agents; which extensions there are |
 //! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
 //! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod attempt;
+mod attempted;
 mod calendar;
 mod check;
 mod claimed;
@@ -24,6 +27,7 @@ mod decide;
 mod drop_queue;
 mod gather;
 mod inboxes;
+mod installed;
 mod lanes;
 mod line;
 mod notice;
@@ -33,6 +37,7 @@ mod requests;
 mod settle;
 mod standby;
 mod stop;
+mod stored;
 mod tend;
 mod trouble;
 mod waiting;
@@ -49,9 +54,10 @@ pub use notice::Notice;
 use crate::bus::file_system::{self, Verdict};
 use crate::bus::log::Durability;
 use crate::bus::{self, BusError, Disk};
-use crate::extension::{self, ExtensionHost};
+use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
+use installed::Installed;
 use trouble::Trouble;
 use wake::{Wake, Waker, Wakes};
 
@@ -102,9 +108,7 @@ pub(crate) struct Core {
     disk: Arc<Disk>,
     settings: Settings,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
-    /// For the handlers of extensions; there is none where there are no extensions.
-    runtime: Option<tokio::runtime::Runtime>,
-    host: Arc<ExtensionHost>,
+    installed: Installed,
     stopped: Arc<AtomicBool>,
     wake: Waker,
 }
@@ -122,15 +126,6 @@ impl Core {
         match self.settings.bus.durability {
             settings::Durability::Full => Durability::Full,
             settings::Durability::Process => Durability::Process,
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Handlers that were cancelled end on their own; nobody waits for what they would say.
-            runtime.shutdown_background();
         }
     }
 }
@@ -161,13 +156,13 @@ impl Service {
             check_file_system(&disk)?;
         }
         ignore_lease_signal();
-        let (runtime, host) = load_extensions(&self.config, &*self.say);
+        let installed = installed(&self.config, self.wake.clone());
+        installed.load_now(&*self.say);
         let core = Core {
             disk,
             settings: self.config.settings,
             say: self.say,
-            runtime,
-            host: Arc::new(host),
+            installed,
             stopped: self.stopped,
             wake: self.wake,
         };
@@ -178,7 +173,7 @@ impl Service {
         let mut trouble = Trouble::default();
         while let Some((room, log)) = standby::wait(&core, &mut wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
-            let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
+            let end = match Active::begin(&core, room, log) {
                 Ok(active) => {
                     trouble = Trouble::default();
                     active.run(&mut wakes, mode)?
@@ -212,41 +207,11 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
     }
 }
 
-fn load_extensions(
-    config: &Config,
-    say: &(dyn Fn(&Notice) + Send + Sync),
-) -> (Option<tokio::runtime::Runtime>, ExtensionHost) {
+fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
-    let folder = beside.join(&config.settings.extensions.dir);
-    let trouble = |what: String| say(&Notice::Trouble { what });
-    if !extension::any_in(&folder) {
-        return (None, ExtensionHost::empty());
-    }
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
-    let runtime = match built {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            trouble(format!("cannot start the extensions: {error}"));
-            return (None, ExtensionHost::empty());
-        }
-    };
-    let limits = extension::Limits {
-        deadline: Duration::from_millis(config.settings.extensions.deadline_ms),
-        memory_bytes: usize::try_from(config.settings.extensions.memory_bytes).unwrap_or(usize::MAX),
-        ..extension::Limits::default()
-    };
-    match runtime.block_on(ExtensionHost::load(&folder, &limits)) {
-        Ok((host, broken)) => {
-            for extension::Broken { name, path, reason } in broken {
-                say(&Notice::BrokenExtension { name, path, reason });
-            }
-            (Some(runtime), host)
-        }
-        Err(error) => {
-            trouble(error.to_string());
-            (Some(runtime), ExtensionHost::empty())
-        }
-    }
+    let configuration = extension::Configuration::from_settings(&config.settings, beside);
+    let grace = Duration::from_millis(config.settings.bus.grace_ms);
+    Installed::new(beside.join(&config.settings.extensions.dir), configuration, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

@@ -8,8 +8,7 @@ use serde::Serialize;
 use super::active::{Active, Ready};
 use super::claimed::Claimed;
 use super::clock::Now;
-use super::decide::Decision;
-use super::lanes::Job;
+use super::decide::{Decision, Sent};
 use super::publisher::{Outcome as Published, Publisher};
 use super::waiting::Waiter;
 use crate::bus::BusError;
@@ -34,8 +33,24 @@ struct Accepted<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentLine<'a> {
+    id: &'a str,
+    sender: &'a str,
+    recipient: String,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<&'a str>,
+    /// The ticket of the message whose handling sent it.
+    from: String,
+}
+
+#[derive(Serialize)]
 struct Called<'a> {
     id: &'a str,
+    sender: &'a str,
+    recipient: &'a str,
+    action: &'a str,
     by: &'a str,
 }
 
@@ -43,6 +58,12 @@ struct Called<'a> {
 struct Outcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     to: Vec<PathBuf>,
@@ -53,7 +74,8 @@ struct Outcome<'a> {
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
     pub(super) fn may_claim(&self) -> bool {
-        self.unsettled.is_empty() && self.unfinished.len() + self.publisher.len() < MAX_UNFINISHED
+        let in_hand = self.unfinished.len() + self.publisher.len();
+        self.unsettled.is_empty() && in_hand < MAX_UNFINISHED && !self.waits_for_extensions
     }
 
     /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.
@@ -172,11 +194,12 @@ impl Active<'_> {
         if self.alone.as_ref() == Some(&record.claim) {
             self.alone = None;
         }
-        self.ready.extend(decision.parts.iter().map(|part| Ready {
-            name: part.clone(),
-            suspect: false,
-            earlier: Vec::new(),
-        }));
+        self.state.published(&record.effects);
+        for sent in &decision.sent {
+            self.tell_sent(decision, sent);
+        }
+        let made = decision.parts.iter().chain(decision.sent.iter().map(|sent| &sent.name));
+        self.ready.extend(made.map(|name| Ready { name: name.clone(), suspect: false, earlier: Vec::new() }));
         self.wait_for_due(decision);
         if let Some(key) = &decision.key {
             self.in_flight.remove(key);
@@ -255,12 +278,34 @@ impl Active<'_> {
         self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
     }
 
-    pub(super) fn tell_called(&mut self, job: &Job) {
-        let now = Now::get();
-        let message = &job.claimed.message;
-        let more = Called { id: message.id().as_str(), by: job.extension.as_str() };
+    /// The first line of a message that did not come by the drop: which one brought it about.
+    fn tell_sent(&mut self, decision: &Decision, sent: &Sent) {
+        let message = &sent.message;
+        let more = SentLine {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: message.recipient().to_string(),
+            action: message.action().as_str(),
+            in_reply_to: message.in_reply_to().map(MessageId::as_str),
+            from: decision.record.claim.ticket.to_string(),
+        };
         let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &job.claimed.claim.name, more);
+        self.journal.step(&self.core.disk, day, decision.record.story.at, "sent", &sent.name, more);
+    }
+
+    /// The handling of a message begins.
+    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId) {
+        let now = Now::get();
+        let message = &claimed.message;
+        let more = Called {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: by.as_str(),
+            action: message.action().as_str(),
+            by: by.as_str(),
+        };
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &claimed.claim.name, more);
     }
 
     /// The line that names the outcome, where the last line alone does not (`finished` follows `replied` and the like).
@@ -271,7 +316,15 @@ impl Active<'_> {
         }
         let story = &record.story;
         let to = record.effects.iter().map(|effect| effect.to.path("".as_ref())).collect();
-        let more = Outcome { id: story.id.as_deref(), by: story.by.as_deref(), to, code: story.code.as_deref() };
+        let more = Outcome {
+            id: story.id.as_deref(),
+            sender: story.sender.as_deref(),
+            recipient: story.recipient.as_deref(),
+            action: story.action.as_deref(),
+            by: story.by.as_deref(),
+            to,
+            code: story.code.as_deref(),
+        };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
     }

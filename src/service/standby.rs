@@ -55,7 +55,9 @@ pub fn pause(wakes: &mut Wakes, wait: Duration) {
     loop {
         match wakes.wait(until.saturating_duration_since(Instant::now())) {
             Some(Wake::LockFree | Wake::Stop) | None => return,
-            Some(Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_)) => {}
+            Some(
+                Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_) | Wake::Ask(_) | Wake::Extensions,
+            ) => {}
         }
     }
 }

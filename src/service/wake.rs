@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use super::attempt::Ask;
 use super::lanes::Ended;
 use super::watch::{self, Bell, Watch};
 
@@ -21,6 +22,10 @@ pub enum Wake {
     Request,
     /// A handler ended.
     Ended(Box<Ended>),
+    /// A running attempt calls a control command.
+    Ask(Box<Ask>),
+    /// The folder of the extensions may have changed, or a set of them is loaded.
+    Extensions,
     /// The lock of the active service may be free.
     LockFree,
     Stop,

@@ -4,17 +4,17 @@ use postroom::extension::{ErrorReply, Trust};
 use postroom::message::{Code, Retry};
 
 use super::mock::{at, handler, replying, replying_with};
-use super::{call, end, failed, host_of, replied};
+use super::{call, end, failed, handle, host_of, replied};
 
 #[tokio::test]
 async fn the_payload_arrives_byte_for_byte_and_the_reply_goes_back_so() {
     let host = host_of(replying_with(at::PAYLOAD)).await;
     for payload in ["null", r#"{"b" : 1.00, "a":1e400,"\u0041":"ä"}"#, " [1]\n"] {
         // White space around the value is not part of it.
-        assert_eq!(replied(host.handle("it", call(payload)).await), payload.trim());
+        assert_eq!(replied(handle(&host, "it", call(payload)).await), payload.trim());
     }
     let big = format!("\"{}\"", "x".repeat(5 << 20));
-    assert_eq!(replied(host.handle("it", call(&big)).await), big);
+    assert_eq!(replied(handle(&host, "it", call(&big)).await), big);
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn every_text_of_a_message_arrives_in_its_place() {
         call.message.in_reply_to = Some(text(at::IN_REPLY_TO));
         call.message.correlation_id = Some(text(at::CORRELATION_ID));
         call.key_id = Some(text(at::KEY_ID));
-        assert_eq!(replied(host.handle("it", call).await), text(place));
+        assert_eq!(replied(handle(&host, "it", call).await), text(place));
     }
 }
 
@@ -82,10 +82,10 @@ async fn every_number_arrives_in_its_place() {
     call.attempt = 3;
     call.hops = 16;
     call.trust = Trust::Signed;
-    assert_eq!(replied(host.handle("it", call).await), "\"second\"");
+    assert_eq!(replied(handle(&host, "it", call).await), "\"second\"");
     let mut unsigned = call;
     unsigned.trust = Trust::Unsigned;
-    assert_eq!(failed(host.handle("it", unsigned).await).code, Code::HandlerFailed);
+    assert_eq!(failed(handle(&host, "it", unsigned).await).code, Code::HandlerFailed);
 }
 
 /// A failure with these places and lengths of code, message and details.
@@ -111,14 +111,14 @@ fn failing(code: &str, message: &str, details: Option<&str>, retry: u8) -> super
 #[tokio::test]
 async fn a_failure_keeps_its_words_and_says_whether_to_try_again() {
     let host = host_of(failing("no-account", "there is no account 7", Some("{\"account\": 7}"), 1)).await;
-    let failure = failed(host.handle("it", call("null")).await);
+    let failure = failed(handle(&host, "it", call("null")).await);
     assert_eq!(failure.code, Code::HandlerFailed);
     assert_eq!(failure.message, "there is no account 7");
     assert_eq!(failure.retry, Retry::Final);
     assert_eq!(failure.details.unwrap().as_str(), r#"{"code":"no-account","details":{"account": 7}}"#);
 
     let host = host_of(failing("busy", "later", None, 0)).await;
-    let failure = failed(host.handle("it", call("null")).await);
+    let failure = failed(handle(&host, "it", call("null")).await);
     assert_eq!(failure.retry, Retry::Later);
     assert_eq!(failure.details.unwrap().as_str(), r#"{"code":"busy"}"#);
 }
@@ -126,16 +126,16 @@ async fn a_failure_keeps_its_words_and_says_whether_to_try_again() {
 #[tokio::test]
 async fn odd_failures_are_made_presentable() {
     let host = host_of(failing("", " ", None, 0)).await;
-    let failure = failed(host.handle("it", call("null")).await);
+    let failure = failed(handle(&host, "it", call("null")).await);
     assert_eq!(failure.message, "it gave no reason");
     assert_eq!(failure.details, None);
 
     let host = host_of(failing("\"", "x", Some("not \"JSON\""), 0)).await;
-    let failure = failed(host.handle("it", call("null")).await);
+    let failure = failed(handle(&host, "it", call("null")).await);
     assert_eq!(failure.details.unwrap().as_str(), r#"{"code":"\"","details":"not \"JSON\""}"#);
 
     let host = host_of(failing(&"c".repeat(100), &"ä".repeat(2100), None, 0)).await;
-    let failure = failed(host.handle("it", call("null")).await);
+    let failure = failed(handle(&host, "it", call("null")).await);
     assert_eq!(failure.message, "ä".repeat(2048));
     assert_eq!(failure.details.unwrap().as_str(), format!("{{\"code\":\"{}\"}}", "c".repeat(64)));
 }
@@ -146,7 +146,7 @@ async fn each_message_gets_a_fresh_instance() {
                  (call $reply (i32.const 2048) (i32.const 1))";
     let host = host_of(handler(count).with_data(2048, "0")).await;
     for _ in 0..3 {
-        assert_eq!(replied(host.handle("it", call("null")).await), "1");
+        assert_eq!(replied(handle(&host, "it", call("null")).await), "1");
     }
 }
 
@@ -154,7 +154,7 @@ async fn each_message_gets_a_fresh_instance() {
 async fn who_is_not_installed_is_said_so() {
     let host = host_of(replying("1")).await;
     assert_eq!(
-        end(host.handle("other", call("null")).await),
+        end(handle(&host, "other", call("null")).await),
         (Code::UnknownRecipient, Retry::Final, "no extension `other` is installed".into())
     );
 }
@@ -163,7 +163,7 @@ async fn who_is_not_installed_is_said_so() {
 fn a_call_can_run_on_any_thread() {
     fn send<T: Send>(_: T) {}
     let host = postroom::extension::ExtensionHost::empty();
-    send(host.handle("it", call("null")));
+    send(handle(&host, "it", call("null")));
     fn shared<T: Send + Sync + 'static>() {}
     shared::<postroom::extension::ExtensionHost>();
 }

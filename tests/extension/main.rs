@@ -9,7 +9,9 @@ mod prebuilt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use postroom::extension::{Broken, Call, ExtensionHost, Limits, Message, Trust};
+use std::sync::Arc;
+
+use postroom::extension::{Broken, Call, Configuration, ExtensionHost, Limits, Message, Nowhere, Trust};
 use postroom::message::{Code, Failure, Handled, Payload, Retry};
 
 /// A folder of extensions.
@@ -35,7 +37,7 @@ impl Folder {
 }
 
 async fn load(folder: &Path, limits: &Limits) -> (ExtensionHost, Vec<Broken>) {
-    ExtensionHost::load(folder, limits).await.unwrap()
+    ExtensionHost::load(folder, &Configuration::from(limits.clone())).await.unwrap()
 }
 
 /// A host with one extension, `it`, made of this mock.
@@ -54,6 +56,11 @@ async fn host_within(limits: Limits, mock: mock::Mock) -> ExtensionHost {
 /// The default, but with a deadline that is worth waiting for.
 fn one_second() -> Limits {
     Limits { deadline: Duration::from_secs(1), ..Limits::default() }
+}
+
+/// One attempt, without a bus around it.
+async fn handle(host: &ExtensionHost, name: &str, call: Call<'_>) -> Handled {
+    host.handle(name, call, Arc::new(Nowhere)).await.handled
 }
 
 fn call(payload: &str) -> Call<'_> {

@@ -6,10 +6,10 @@ use postroom::extension::Limits;
 use postroom::message::{Code, Retry};
 
 use super::mock::{Mock, at, handler, handler_in, replying, replying_with};
-use super::{call, end, host_of, host_within, one_second, replied};
+use super::{call, end, handle, host_of, host_within, one_second, replied};
 
 async fn ending_of(mock: Mock) -> (Code, Retry, String) {
-    end(host_of(mock).await.handle("it", call("null")).await)
+    end(handle(&host_of(mock).await, "it", call("null")).await)
 }
 
 fn crashed(reason: &str) -> (Code, Retry, String) {
@@ -52,10 +52,10 @@ fn looping_on_long_payloads() -> Mock {
 async fn an_endless_loop_ends_at_the_deadline_and_others_go_on_meanwhile() {
     // The runtime of this test has one thread.
     let host = host_within(one_second(), looping_on_long_payloads()).await;
-    let loops = async { (host.handle("it", call("\"loop\"")).await, Instant::now()) };
+    let loops = async { (handle(&host, "it", call("\"loop\"")).await, Instant::now()) };
     let others = async {
         for _ in 0..10 {
-            assert_eq!(replied(host.handle("it", call("1")).await), "1");
+            assert_eq!(replied(handle(&host, "it", call("1")).await), "1");
         }
         Instant::now()
     };
@@ -70,10 +70,10 @@ async fn a_call_that_is_dropped_ends_where_it_is() {
     // The first poll of the call returns when the guest has yielded; then the other branch is ready.
     tokio::select! {
         biased;
-        _ = host.handle("it", call("\"loop\"")) => panic!("an endless loop has ended"),
+        _ = handle(&host, "it", call("\"loop\"")) => panic!("an endless loop has ended"),
         () = std::future::ready(()) => {}
     }
-    assert_eq!(replied(host.handle("it", call("1")).await), "1");
+    assert_eq!(replied(handle(&host, "it", call("1")).await), "1");
 }
 
 #[tokio::test]
@@ -97,9 +97,9 @@ async fn memory_counts_up_to_the_last_byte_of_all_memories_together() {
     // One page of its own, one more memory of two pages, and growth by one: four.
     let body = "(drop (memory.grow $other (i32.const 1))) (call $reply (i32.const 2048) (i32.const 1))) (memory $other 2) (func";
     let host = host_within(limits(4), handler(body).with_data(2048, "1")).await;
-    assert_eq!(replied(host.handle("it", call("null")).await), "1");
+    assert_eq!(replied(handle(&host, "it", call("null")).await), "1");
     let host = host_within(limits(3), handler(body).with_data(2048, "1")).await;
-    assert_eq!(end(host.handle("it", call("null")).await), over("it asked for more than 196608 bytes of memory"));
+    assert_eq!(end(handle(&host, "it", call("null")).await), over("it asked for more than 196608 bytes of memory"));
 }
 
 #[tokio::test]
@@ -123,10 +123,13 @@ async fn an_answer_that_is_too_long_is_not_taken_over() {
     let limits = Limits { output_bytes: 1000, ..Limits::default() };
     let host = host_within(limits, replying_with(at::PAYLOAD)).await;
     let payload = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
-    assert_eq!(replied(host.handle("it", call(&payload(1000))).await), payload(1000));
+    assert_eq!(replied(handle(&host, "it", call(&payload(1000))).await), payload(1000));
     // Found after it was copied, and found by the engine before that.
     for length in [1001, 100_000] {
-        assert_eq!(end(host.handle("it", call(&payload(length))).await), over("the answer is longer than 1000 bytes"));
+        assert_eq!(
+            end(handle(&host, "it", call(&payload(length))).await),
+            over("the answer is longer than 1000 bytes")
+        );
     }
 }
 
@@ -157,7 +160,7 @@ async fn an_allocator_that_loops_traps_or_lies() {
         ))
     };
     let host = host_within(one_second(), with_realloc("(loop (br 0)) unreachable")).await;
-    assert_eq!(end(host.handle("it", call("null")).await).0, Code::Timeout);
+    assert_eq!(end(handle(&host, "it", call("null")).await).0, Code::Timeout);
     let stopped = crashed("it stopped itself (a panic or an abort: wasm `unreachable`)");
     assert_eq!(ending_of(with_realloc("unreachable")).await, stopped);
     assert_eq!(ending_of(with_realloc("(i32.const 65528)")).await, crashed("realloc return: beyond end of memory"));

@@ -9,7 +9,7 @@ use postroom::message::{Code, Retry};
 use sha2::{Digest, Sha256};
 
 use super::mock::{component, described, replying};
-use super::{call, failed, load, replied};
+use super::{call, failed, handle, load, replied};
 
 const EXTENSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/extensions");
 
@@ -41,16 +41,16 @@ async fn ext_sum_adds() {
         (r#"{"a":9007199254740990,"b":1}"#, "9007199254740991"),
         (r#"{"a":0.5,"b":1}"#, "1.5"),
     ] {
-        assert_eq!(replied(host.handle("ext-sum", call(payload)).await), sum, "{payload}");
+        assert_eq!(replied(handle(&host, "ext-sum", call(payload)).await), sum, "{payload}");
     }
     for payload in ["null", "{}", r#"{"a":"2","b":3}"#, r#"{"a":2}"#] {
-        let failure = failed(host.handle("ext-sum", call(payload)).await);
+        let failure = failed(handle(&host, "ext-sum", call(payload)).await);
         assert_eq!((failure.code, failure.retry), (Code::HandlerFailed, Retry::Final), "{payload}");
         assert_eq!(failure.details.unwrap().as_str(), r#"{"code":"wrong-payload"}"#);
     }
     let mut subtract = call(r#"{"a":2,"b":3}"#);
     subtract.message.action = "math.subtract";
-    let failure = failed(host.handle("ext-sum", subtract).await);
+    let failure = failed(handle(&host, "ext-sum", subtract).await);
     assert_eq!(failure.message, "`math.subtract` is not an action of ext-sum; it knows `math.add`");
 }
 

@@ -111,7 +111,7 @@ fn sort_in(
 }
 
 /// `ns:pkg/lib@1.2.3` in two. What does not end in a version is a name as a whole.
-fn split(full: &str) -> (String, Option<Version>) {
+pub(super) fn split(full: &str) -> (String, Option<Version>) {
     match full.rsplit_once('@').map(|(name, version)| (name, version.parse())) {
         Some((name, Ok(version))) => (name.to_owned(), Some(version)),
         Some((_, Err(_))) | None => (full.to_owned(), None),

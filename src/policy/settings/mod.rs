@@ -1,13 +1,23 @@
 //! `postroom.toml`: every setting, its default, and its place in the file. An unknown key is an error that names the nearest
 //! known one, because a setting that is silently ignored is worse than none.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `extension` | what can be set for extensions |
+//! | `config` | an extension's own table |
+//! | `keys` | every key there is |
+
+mod config;
+mod extension;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 
-use super::nearest;
-use crate::message::AgentId;
+pub use config::ConfigTable;
+pub use extension::{Extension, Extensions, Folder, Instance, Wasi};
 
 /// Everything that can be set. Times are in milliseconds, sizes in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,24 +86,6 @@ pub struct Limits {
     pub agents: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Extensions {
-    /// Relative to the folder that `postroom.toml` is in.
-    pub dir: String,
-    pub deadline_ms: u64,
-    pub memory_bytes: u64,
-    /// How many messages one extension handles at a time.
-    pub concurrency: u32,
-}
-
-/// What is set for one extension; what is not is as in [`Extensions`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Extension {
-    pub concurrency: Option<u32>,
-}
-
 impl Default for Bus {
     fn default() -> Bus {
         Bus {
@@ -132,24 +124,8 @@ impl Default for Limits {
     }
 }
 
-impl Default for Extensions {
-    fn default() -> Extensions {
-        Extensions { dir: "extensions".into(), deadline_ms: 10_000, memory_bytes: 256 << 20, concurrency: 4 }
-    }
-}
-
 /// The file that `postroom init` writes: every setting with its default and what it means.
 pub const DEFAULT_FILE: &str = include_str!("postroom.toml");
-
-/// Every key there is, table by table.
-const KEYS: [(&str, &[&str]); 5] = [
-    ("bus", &["durability", "grace_ms", "rescan_ms", "look_ms", "lease_looks", "max_message_bytes", "dedup_days"]),
-    ("retry", &["attempts", "first_ms", "max_ms"]),
-    ("retention", &["pack_days", "remove_days"]),
-    ("limits", &["per_sender_messages", "per_sender_bytes", "per_inbox_messages", "bus_messages", "agents"]),
-    ("extensions", &["dir", "deadline_ms", "memory_bytes", "concurrency"]),
-];
-const EXTENSION_KEYS: &[&str] = &["concurrency"];
 
 /// What is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +149,7 @@ impl Settings {
     /// Not TOML, a value of the wrong type or out of range, or a key that does not exist.
     pub fn parse(text: &str) -> Result<Settings, SettingsError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
-        check_keys(&table)?;
+        keys::check(&table)?;
         let settings: Settings = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         settings.check_ranges()?;
         Ok(settings)
@@ -195,6 +171,7 @@ impl Settings {
             ("extensions.deadline_ms", self.extensions.deadline_ms),
             ("extensions.memory_bytes", self.extensions.memory_bytes),
             ("extensions.concurrency", u64::from(self.extensions.concurrency)),
+            ("extensions.uses", u64::from(self.extensions.uses)),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -202,10 +179,7 @@ impl Settings {
             }
         }
         for (name, extension) in &self.extension {
-            AgentId::parse(name).map_err(|error| wrong(format!("[extension.{name}]: {error}")))?;
-            if extension.concurrency == Some(0) {
-                return Err(wrong(format!("extension.{name}.concurrency must be at least 1")));
-            }
+            extension.check(name)?;
         }
         Ok(())
     }
@@ -215,42 +189,6 @@ fn wrong(message: impl Into<String>) -> SettingsError {
     SettingsError { message: message.into().trim_end().to_owned(), hint: None }
 }
 
-fn check_keys(table: &toml::Table) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        if name == "extension" {
-            for (extension, value) in value.as_table().into_iter().flatten() {
-                check_table(&format!("extension.{extension}"), value, EXTENSION_KEYS)?;
-            }
-            continue;
-        }
-        let Some((_, keys)) = KEYS.iter().find(|(known, _)| known == name) else {
-            let tables = KEYS.iter().map(|(known, _)| *known).chain(["extension"]);
-            return Err(unknown(&format!("table [{name}]"), name, tables));
-        };
-        check_table(name, value, keys)?;
-    }
-    Ok(())
-}
-
-fn check_table(name: &str, value: &toml::Value, keys: &[&'static str]) -> Result<(), SettingsError> {
-    let Some(table) = value.as_table() else { return Err(wrong(format!("[{name}] must be a table"))) };
-    for key in table.keys() {
-        if !keys.contains(&key.as_str()) {
-            return Err(unknown(&format!("key {key:?} in [{name}]"), key, keys.iter().copied()));
-        }
-    }
-    Ok(())
-}
-
-fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> SettingsError {
-    let known: Vec<&str> = known.into_iter().collect();
-    let hint = match nearest(name, known.iter().copied()).first() {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("there are {}", known.join(", ")),
-    };
-    SettingsError { message: format!("unknown {what}"), hint: Some(hint) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +196,7 @@ mod tests {
     #[test]
     fn the_file_that_init_writes_says_the_defaults() {
         assert_eq!(Settings::parse(DEFAULT_FILE), Ok(Settings::default()));
-        for (table, keys) in KEYS {
+        for (table, keys) in keys::KEYS {
             assert!(DEFAULT_FILE.contains(&format!("[{table}]")), "{table}");
             for key in keys {
                 assert!(DEFAULT_FILE.contains(&format!("\n{key} = ")), "{table}.{key}");
