@@ -212,7 +212,7 @@ impl Inner {
     /// What handlers run on, made if need be.
     fn handle(&mut self, say: Say<'_>) -> Option<Handle> {
         if self.runtime.is_none() {
-            match Builder::new_multi_thread().worker_threads(2).enable_time().build() {
+            match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
                 Ok(runtime) => self.runtime = Some(runtime),
                 Err(error) => say(&Notice::Trouble { what: format!("cannot start the extensions: {error}") }),
             }
