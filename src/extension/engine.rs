@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Store};
 
+use super::cache::{Cache, Origin};
 use super::host::wasi::WasiPart;
 use super::limits::Meter;
 use super::link::Lent;
@@ -31,6 +32,8 @@ pub(super) struct Late;
 pub(super) struct Sandbox {
     engine: Engine,
     ticker: Ticker,
+    cache: Cache,
+    cache_notes: Mutex<Vec<String>>,
 }
 
 impl Sandbox {
@@ -41,7 +44,7 @@ impl Sandbox {
         config.wasm_backtrace_max_frames(None);
         let engine = Engine::new(&config)?;
         let ticker = Ticker::start(&engine)?;
-        Ok(Sandbox { engine, ticker })
+        Ok(Sandbox { engine, ticker, cache: Cache::of_user(), cache_notes: Mutex::default() })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -49,8 +52,25 @@ impl Sandbox {
     }
 
     /// Machine code of a component, which is known by the hash of its bytes. Takes seconds of CPU for big guests: not for an async thread.
-    pub(super) fn compile(&self, _sha256: &[u8; 32], binary: &[u8]) -> wasmtime::Result<Component> {
-        Component::from_binary(&self.engine, binary)
+    /// What the cache has already is loaded in milliseconds.
+    pub(super) fn compile(&self, sha256: &[u8; 32], binary: &[u8]) -> wasmtime::Result<Component> {
+        let (component, origin) = self.cache.obtain(&self.engine, sha256, binary)?;
+        let note = match origin {
+            Origin::Loaded | Origin::Compiled => return Ok(component),
+            Origin::Rebuilt(reason) => {
+                format!("compiled code in the cache was not used and has been replaced: {reason}")
+            }
+            Origin::Unkept(reason) => reason,
+        };
+        let mut notes = self.cache_notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+        Ok(component)
+    }
+
+    pub(super) fn cache_notes(&self) -> Vec<String> {
+        self.cache_notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A store for this attempt, with its limits set.

@@ -32,7 +32,7 @@ pub mod at {
 }
 
 /// Types, as `wit/types.wit` has them, exported so that the functions of the instance may use them.
-const TYPES: &str = r#"
+pub const TYPES: &str = r#"
     (type $error-reply-0 (record (field "code" string) (field "message" string) (field "details" (option string))))
     (export $error-reply "error-reply" (type $error-reply-0))
     (type $message-0 (record
@@ -88,7 +88,7 @@ impl Function {
     }
 }
 
-const HANDLE: &str =
+pub const HANDLE: &str =
     r#"(param "message" $message) (param "delivery" $delivery) (result (result string (error $failure)))"#;
 
 /// Every core module: a memory, an allocator that only goes up, and the ways to answer: with a text, or with an integer that is not

@@ -10,6 +10,7 @@ mod auditor;
 mod cases;
 mod errors;
 mod harness;
+mod install;
 mod kill;
 mod running;
 mod stand_in;
