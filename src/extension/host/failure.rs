@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lower};
 
-use crate::message::{Code, Failure, Retry};
+use crate::message::{Failure, Retry};
 
 /// What a host function that can fail returns: the one result of a component function.
 pub(super) type Answer<T> = (Result<T, Refused>,);
@@ -81,7 +81,7 @@ struct Details {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::JsonText;
+    use crate::message::{Code, JsonText};
 
     fn refused(code: Code, details: Option<&str>) -> (String, Option<String>) {
         let details = details.map(|text| JsonText::parse(text).unwrap());
@@ -96,6 +96,9 @@ mod tests {
         assert_eq!(refused(Code::HandlerFailed, Some(r#"{"code":"x"}"#)), ("x".into(), None));
         assert_eq!(refused(Code::HandlerFailed, None), ("handler-failed".into(), None));
         assert_eq!(refused(Code::HandlerFailed, Some("[1]")), ("handler-failed".into(), Some("[1]".into())));
-        assert_eq!(refused(Code::NotPermitted, Some(r#"{"at":1}"#)), ("not-permitted".into(), Some(r#"{"at":1}"#.into())));
+        assert_eq!(
+            refused(Code::NotPermitted, Some(r#"{"at":1}"#)),
+            ("not-permitted".into(), Some(r#"{"at":1}"#.into()))
+        );
     }
 }

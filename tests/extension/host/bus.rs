@@ -93,15 +93,18 @@ async fn what_is_no_message_is_refused_before_it_is_sent() {
 async fn a_loop_that_sends_comes_to_an_end() {
     let mut guest = Guest::new().importing(&BUS);
     let send = guest.sending("agent", "a.b", "1");
-    let host = all_loaded(BUS_FOR_ALL, &[("it", guest.handling(&format!("(loop $again {send} (br $again)) (unreachable)")).component())]).await;
+    let host = all_loaded(
+        BUS_FOR_ALL,
+        &[("it", guest.handling(&format!("(loop $again {send} (br $again)) (unreachable)")).component())],
+    )
+    .await;
     let attempted = tried(&host, "it").await;
     assert_eq!(own_code(attempted.handled), "resource-limit");
 }
 
 #[tokio::test]
 async fn a_call_within_the_attempt_brings_the_reply_and_its_effects() {
-    let components =
-        [("it", caller("other", "a.b", "1")), ("other", sender("agent", "from.other", "1", null))];
+    let components = [("it", caller("other", "a.b", "1")), ("other", sender("agent", "from.other", "1", null))];
     let host = all_loaded(BUS_FOR_ALL, &components).await;
     let attempted = tried(&host, "it").await;
     assert_eq!(replied(attempted.handled.clone()), "null");
@@ -111,12 +114,14 @@ async fn a_call_within_the_attempt_brings_the_reply_and_its_effects() {
 #[tokio::test]
 async fn the_other_one_sees_who_calls_and_with_what() {
     let echo = |place: u32| {
-        let body = format!("(call $ok (i32.load offset={place} (local.get 0)) (i32.load offset={} (local.get 0)))", place + 4);
+        let body =
+            format!("(call $ok (i32.load offset={place} (local.get 0)) (i32.load offset={} (local.get 0)))", place + 4);
         Guest::new().handling(&body).component()
     };
     // Names and actions that are JSON can be replied as they are.
     for (place, expected) in [(at::SENDER, "1"), (at::RECIPIENT, "2"), (at::ACTION, "7"), (at::PAYLOAD, "[8]")] {
-        let host = all_loaded("extension.1.grants = [\"bus\"]", &[("1", caller("2", "7", "[8]")), ("2", echo(place))]).await;
+        let host =
+            all_loaded("extension.1.grants = [\"bus\"]", &[("1", caller("2", "7", "[8]")), ("2", echo(place))]).await;
         assert_eq!(replied(tried(&host, "1").await.handled), expected);
     }
 }
@@ -141,7 +146,9 @@ async fn of_a_nested_call_that_fails_nothing_stays_but_its_caller_goes_on() {
 async fn the_failure_of_the_other_one_comes_with_its_code() {
     let mut guest = Guest::new();
     let fail = failing(&mut guest);
-    let host = all_loaded(BUS_FOR_ALL, &[("it", caller("other", "a.b", "1")), ("other", guest.handling(&fail).component())]).await;
+    let host =
+        all_loaded(BUS_FOR_ALL, &[("it", caller("other", "a.b", "1")), ("other", guest.handling(&fail).component())])
+            .await;
     assert_eq!(own_code(tried(&host, "it").await.handled), "changed-my-mind");
 }
 
@@ -155,7 +162,8 @@ async fn who_calls_nobody_that_could_answer_is_told_so() {
         ("other", "", "1", "invalid-message"),
         ("other", "a.b", "{\"a\":1,\"a\":2}", "invalid-message"),
     ] {
-        let host = all_loaded(BUS_FOR_ALL, &[("it", caller(recipient, action, payload)), ("other", super::quiet())]).await;
+        let host =
+            all_loaded(BUS_FOR_ALL, &[("it", caller(recipient, action, payload)), ("other", super::quiet())]).await;
         assert_eq!(own_code(tried(&host, "it").await.handled), code, "{recipient} {action} {payload}");
     }
 }
@@ -164,7 +172,8 @@ async fn who_calls_nobody_that_could_answer_is_told_so() {
 async fn an_extension_that_is_at_work_is_not_entered_again() {
     let host = all_loaded(BUS_FOR_ALL, &[("it", caller("it", "a.b", "1"))]).await;
     assert_eq!(own_code(tried(&host, "it").await.handled), "re-entry");
-    let host = all_loaded(BUS_FOR_ALL, &[("it", caller("other", "a.b", "1")), ("other", caller("it", "a.b", "1"))]).await;
+    let host =
+        all_loaded(BUS_FOR_ALL, &[("it", caller("other", "a.b", "1")), ("other", caller("it", "a.b", "1"))]).await;
     let failure = failed(tried(&host, "it").await.handled);
     assert!(failure.message.contains("it -> other -> it"), "{}", failure.message);
 }
@@ -178,7 +187,8 @@ async fn calls_within_each_other_have_a_depth() {
             _ => (name(number), caller(&name(number + 1), "a.b", "1")),
         })
         .collect();
-    let components: Vec<(&str, Vec<u8>)> = components.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let components: Vec<(&str, Vec<u8>)> =
+        components.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let host = all_loaded(BUS_FOR_ALL, &components).await;
     assert_eq!(own_code(tried(&host, "e0").await.handled), "too-deep");
     assert_eq!(replied(tried(&host, "e1").await.handled), "null");
@@ -208,11 +218,9 @@ async fn a_grant_stays_with_the_one_that_has_it() {
     let (send, answer) = (library.sending("agent", "from.library", "1"), null(&mut library));
     // The function that it exports returns nothing, so also not a refusal.
     let send_only = send.replace(UNLESS_REFUSED, "");
-    let library = library
-        .exporting("t:side/lib@1.0.0", "", &[("act", "", &send_only)])
-        .handling(&answer)
-        .component();
-    let mut user = Guest::new().importing_functions("t:side/lib@1.0.0", "side", "(export \"act\" (func))", &[("act", "")]);
+    let library = library.exporting("t:side/lib@1.0.0", "", &[("act", "", &send_only)]).handling(&answer).component();
+    let mut user =
+        Guest::new().importing_functions("t:side/lib@1.0.0", "side", "(export \"act\" (func))", &[("act", "")]);
     let answer = null(&mut user);
     let user = user.handling(&format!("(call $side.act) {answer}")).component();
     let settings = "extension.library.grants = [\"bus\"]";

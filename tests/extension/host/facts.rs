@@ -14,11 +14,13 @@ use crate::failed;
 async fn lines_are_kept_also_of_an_attempt_that_fails() {
     let mut guest = Guest::new().importing(&LOG);
     let [first, second, code] = ["one", "two\u{1b}[31m", "no"].map(|text| guest.text(text));
-    let body = format!("(call $log.write (i32.const 0) {first}) (call $log.write (i32.const 3) {second}) (call $err {code})");
+    let body =
+        format!("(call $log.write (i32.const 0) {first}) (call $log.write (i32.const 3) {second}) (call $err {code})");
     let host = all_loaded("", &[("it", guest.handling(&body).component())]).await;
     let attempted = attempt(&host, "it", "1", &Arc::default()).await;
     assert_eq!(own_code(attempted.handled), "no");
-    let lines: Vec<_> = attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
+    let lines: Vec<_> =
+        attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
     assert_eq!(lines, [("it", Level::Debug, "one"), ("it", Level::Error, "two\u{1b}[31m")]);
 }
 
@@ -54,7 +56,9 @@ fn configured(key: Option<&str>) -> Vec<u8> {
                     (else (call $ok {null})))"
             )
         }
-        None => "(call $config.all (i32.const 512)) (call $ok (i32.load (i32.const 512)) (i32.load (i32.const 516)))".into(),
+        None => {
+            "(call $config.all (i32.const 512)) (call $ok (i32.load (i32.const 512)) (i32.load (i32.const 516)))".into()
+        }
     };
     guest.handling(&body).component()
 }

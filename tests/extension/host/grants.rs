@@ -32,9 +32,8 @@ async fn refused(name: &str, interface: &Interface) -> String {
 async fn each_interface_needs_its_own_grant() {
     for (grant, interface) in INTERFACES {
         let component = importing(interface.name, interface);
-        let others: Vec<String> = INTERFACES.iter().map(|(name, _)| format!("{name:?}")).collect();
-        let others: Vec<&String> = others.iter().filter(|name| **name != format!("{grant:?}")).collect();
-        let without = format!("[extensions]\ngrants = {others:?}").replace("\\\"", "").replace("\"\"", "\"");
+        let others: Vec<&str> = INTERFACES.iter().map(|(name, _)| *name).filter(|name| *name != grant).collect();
+        let without = format!("extensions.grants = {others:?}");
         let (host, broken) = loaded(&without, &[("it", component.clone()), ("other", quiet())]).await;
         let [it] = broken.as_slice() else { panic!("{grant}: {broken:?}") };
         assert_eq!(it.name, "it");

@@ -118,6 +118,17 @@ pub const RANDOM: Interface = Interface {
     functions: &[("bytes", "(param i32 i32)"), ("number", "(result i64)")],
 };
 
+pub const CONSOLE: Interface = Interface {
+    name: "postroom:extension/console@1.0.0",
+    declarations: r#"
+        (type $bytes (list u8))
+        (export "print" (func (param "text" string)))
+        (export "print-error" (func (param "text" string)))
+        (export "read" (func (param "max-bytes" u32) (result $bytes)))
+    "#,
+    functions: &[("print", "(param i32 i32)"), ("print-error", "(param i32 i32)"), ("read", "(param i32 i32)")],
+};
+
 /// What every core module of a guest has: a memory, and an allocator that only goes up.
 const MEMORY: &str = r#"
     (memory (export "memory") 2)
@@ -178,8 +189,8 @@ const TYPES: &str = r#"
 pub struct Guest {
     /// Names and declarations.
     imports: Vec<(String, String)>,
-    /// What the component around the guest's own has, what that imports of it, and what is passed.
-    around: [String; 3],
+    /// Imports as they are.
+    by_hand: String,
     /// Core functions: name in the guest, where it is from, core type.
     lowered: Vec<(String, String, String)>,
     core: String,
@@ -192,7 +203,7 @@ impl Guest {
     pub fn new() -> Guest {
         Guest {
             imports: vec![],
-            around: Default::default(),
+            by_hand: String::new(),
             lowered: vec![],
             core: String::new(),
             texts: vec![],
@@ -231,13 +242,12 @@ impl Guest {
         self
     }
 
-    /// A function of an interface that uses types of another one: the imports of both, how the guest's own component imports the function
-    /// as `$function`, and what is passed to it.
-    pub fn importing_by_hand(mut self, [outer, inner, passed]: [&str; 3], function: &str, ty: &str) -> Guest {
-        self.around[0] += outer;
-        self.around[1] += inner;
-        self.around[2] += passed;
-        self.lowered.push((function.to_owned(), format!("(func ${function})"), ty.to_owned()));
+    /// Imports of interfaces that use types of each other, which leave these functions: name of the component function, and the core type.
+    pub fn importing_by_hand(mut self, imports: &str, functions: &[(&str, &str)]) -> Guest {
+        self.by_hand += imports;
+        for (function, ty) in functions {
+            self.lowered.push(((*function).to_owned(), format!("(func ${function})"), (*ty).to_owned()));
+        }
         self
     }
 
@@ -262,7 +272,9 @@ impl Guest {
         // The list of recipients lies at 128, the record at 256: a list and two texts, then options, all none.
         let places = [128, 264, 272];
         let store = |(place, (at, length)): (u32, (u32, usize))| {
-            format!("(i32.store (i32.const {place}) (i32.const {at})) (i32.store offset=4 (i32.const {place}) (i32.const {length}))")
+            format!(
+                "(i32.store (i32.const {place}) (i32.const {at})) (i32.store offset=4 (i32.const {place}) (i32.const {length}))"
+            )
         };
         let stores: String = places.into_iter().zip(texts).map(store).collect();
         format!(
@@ -316,29 +328,18 @@ impl Guest {
     }
 
     fn to_text(&self) -> String {
-        let each = |text: &dyn Fn(usize, &(String, String)) -> String| -> String {
-            self.imports.iter().enumerate().map(|(n, import)| text(n, import)).collect()
-        };
-        let outer = each(&|n, (name, types)| format!("(import \"{name}\" (instance $i{n} {types}))\n"));
-        let inner = each(&|n, (_, types)| format!("(import \"i{n}\" (instance $i{n} {types}))\n"));
-        let passed = each(&|n, _| format!("(with \"i{n}\" (instance $i{n}))"));
+        let import =
+            |(n, (name, types)): (usize, &(String, String))| format!("(import \"{name}\" (instance $i{n} {types}))\n");
+        let imports: String = self.imports.iter().enumerate().map(import).collect();
         let instances: String = self.exports.iter().enumerate().map(|(n, export)| export.instance(n)).collect();
-        let [outer_by_hand, inner_by_hand, passed_by_hand] = &self.around;
-        format!(
-            "(component $outer {outer} {outer_by_hand}
-                (component $all {inner} {inner_by_hand} {} {})
-                (instance $all (instantiate $all {passed} {passed_by_hand}))
-                {instances})",
-            self.core_text(),
-            self.lifted(),
-        )
+        format!("(component $outer {imports} {} {} {} {instances})", self.by_hand, self.core_text(), self.lifted())
     }
 
     /// The core modules: the memory is there before the functions that are lowered into it.
     fn core_text(&self) -> String {
         let Guest { lowered, core, texts, .. } = self;
         let memory = MEMORY.replace("HEAP", &HEAP.to_string());
-        let (mut lower, mut import, mut give, mut data) = Default::default();
+        let [mut lower, mut import, mut give, mut data] = [const { String::new() }; 4];
         for (n, (name, from, ty)) in lowered.iter().enumerate() {
             lower += &format!(
                 "(core func $l{n} (canon lower {from}
@@ -376,8 +377,7 @@ impl Guest {
             for (function, ty) in functions {
                 out += &format!(
                     "(func ${function} {ty} (canon lift (core func $main \"{function}\")
-                        (memory (core memory $memory \"memory\")) (realloc (core func $memory \"realloc\"))))
-                    (export \"{function}\" (func ${function}))\n"
+                        (memory (core memory $memory \"memory\")) (realloc (core func $memory \"realloc\"))))\n"
                 );
             }
         }
@@ -398,9 +398,9 @@ impl Export {
         let Export { interface, types, functions } = self;
         // A type that has a name for others is written `(export $name "name" (type`.
         let named = types.split("(export $").skip(1).filter_map(|rest| rest.split('"').nth(1));
-        let types: String = named.map(|name| format!("(export \"{name}\" (type $all \"{name}\"))")).collect();
+        let types: String = named.map(|name| format!("(export \"{name}\" (type ${name}))")).collect();
         let functions: String =
-            functions.iter().map(|(name, _)| format!("(export \"{name}\" (func $all \"{name}\"))")).collect();
+            functions.iter().map(|(name, _)| format!("(export \"{name}\" (func ${name}))")).collect();
         format!("(instance $e{n} {types} {functions}) (export \"{interface}\" (instance $e{n}))\n")
     }
 }

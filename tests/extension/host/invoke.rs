@@ -118,7 +118,8 @@ async fn who_waits_for_its_answer_is_not_called_meanwhile() {
         .component();
     let mut it = Guest::new().importing(&INVOKE).exporting("t:calc/lib@1.0.0", "", &[ADD]);
     let texts = ["other", "t:ask/lib#ask", "[\"[1,2]\"]"].map(|text| it.text(text));
-    let it = it.handling(&format!("(call $invoke.call {} (i32.const 512)) (i32.const 512)", texts.join(" "))).component();
+    let it =
+        it.handling(&format!("(call $invoke.call {} (i32.const 512)) (i32.const 512)", texts.join(" "))).component();
     let host = all_loaded(INVOKE_FOR_ALL, &[("it", it), ("other", other)]).await;
     assert_eq!(replied(called(&host, "a", "1").await), "\"re-entry\"");
 }
@@ -137,8 +138,10 @@ async fn a_grant_stays_with_the_one_that_is_invoked() {
     let mut library = Guest::new().importing(&BUS);
     let send = library.sending("agent", "from.library", "1").replace(UNLESS_REFUSED, "");
     let null = library.text("null");
-    let library =
-        library.exporting("t:side/lib@1.0.0", "", &[("act", "", &send)]).handling(&format!("(call $ok {null})")).component();
+    let library = library
+        .exporting("t:side/lib@1.0.0", "", &[("act", "", &send)])
+        .handling(&format!("(call $ok {null})"))
+        .component();
     let settings = "extension.it.grants = [\"invoke\"]\nextension.library.grants = [\"bus\"]";
     let host = all_loaded(settings, &[("it", caller("library")), ("library", library)]).await;
     let mut call = call("[]");

@@ -1,10 +1,12 @@
 //! What extensions can import, as real components see it: what is granted works, what is not is refused when they are loaded.
 
 mod bus;
+mod console;
 mod facts;
 mod grants;
 mod guest;
 mod invoke;
+mod network;
 mod state;
 mod values;
 mod wasi;

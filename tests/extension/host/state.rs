@@ -26,7 +26,7 @@ fn swapping(key: &str) -> Vec<u8> {
     guest.handling(&body).component()
 }
 
-fn key(extension: &str) -> StateKey {
+fn key_of(extension: &str) -> StateKey {
     StateKey { extension: extension.into(), key: "k".into() }
 }
 
@@ -37,12 +37,12 @@ async fn what_is_read_and_written_is_in_the_effects_under_the_name_of_the_extens
     for name in ["it", "other"] {
         let attempted = attempt(&host, name, "[2]", &around).await;
         assert_eq!(replied(attempted.handled), "[1]");
-        assert_eq!(attempted.effects.read, BTreeMap::from([(key(name), 7)]));
-        assert_eq!(attempted.effects.written, BTreeMap::from([(key(name), Some(b"[2]".to_vec()))]));
+        assert_eq!(attempted.effects.read, BTreeMap::from([(key_of(name), 7)]));
+        assert_eq!(attempted.effects.written, BTreeMap::from([(key_of(name), Some(b"[2]".to_vec()))]));
     }
     let nothing_there = attempt(&host, "it", "3", &Arc::default()).await;
     assert_eq!(replied(nothing_there.handled), "null");
-    assert_eq!(nothing_there.effects.read, BTreeMap::from([(key("it"), 0)]));
+    assert_eq!(nothing_there.effects.read, BTreeMap::from([(key_of("it"), 0)]));
 }
 
 #[tokio::test]
@@ -92,4 +92,22 @@ async fn keys_have_a_form_and_without_a_message_there_is_no_state() {
     let (_, broken) = loaded("", &[("it", component)]).await;
     let [it] = broken.as_slice() else { panic!("it is loaded") };
     assert!(it.reason.contains("no message is being handled"), "{}", it.reason);
+}
+
+#[tokio::test]
+async fn a_library_has_keys_of_its_own_whoever_calls_it() {
+    let mut library = Guest::new().importing(&STATE);
+    let (key, null) = (library.text("k"), library.text("null"));
+    let keep = format!("(call $state.set {key} {key} (i32.const 512))");
+    let library = library
+        .exporting("t:keep/lib@1.0.0", "", &[("keep", "", &keep)])
+        .handling(&format!("(call $ok {null})"))
+        .component();
+    let mut it =
+        Guest::new().importing_functions("t:keep/lib@1.0.0", "keep", "(export \"keep\" (func))", &[("keep", "")]);
+    let null = it.text("null");
+    let it = it.handling(&format!("(call $keep.keep) (call $ok {null})")).component();
+    let host = all_loaded("", &[("it", it), ("library", library)]).await;
+    let written = attempt(&host, "it", "1", &Arc::default()).await.effects.written;
+    assert_eq!(written, BTreeMap::from([(key_of("library"), Some(b"k".to_vec()))]));
 }

@@ -56,12 +56,7 @@ const CASES: [Case; 24] = [
         &["\"none\"", "{\"number\":7}", "{\"text\":\"x\"}"],
     ),
     ("(type $t0 (enum \"red\" \"blue\")) (export $t \"t\" (type $t0))", "$t", ONE_I32, &["\"red\"", "\"blue\""]),
-    (
-        "(type $t0 (flags \"r\" \"w\" \"x\")) (export $t \"t\" (type $t0))",
-        "$t",
-        ONE_I32,
-        &["[]", "[\"r\",\"x\"]"],
-    ),
+    ("(type $t0 (flags \"r\" \"w\" \"x\")) (export $t \"t\" (type $t0))", "$t", ONE_I32, &["[]", "[\"r\",\"x\"]"]),
     ("(type $t (option u32))", "$t", BYTE_AND_ONE, &["null", "3"]),
     ("(type $t1 (option u8)) (type $t (option $t1))", "$t", THREE_BYTES, &["[]", "[null]", "[3]"]),
     ("(type $t (result u32 (error string)))", "$t", BYTE_AND_TWO, &["{\"ok\":3}", "{\"err\":\"no\"}"]),

@@ -108,9 +108,10 @@ async fn an_exit_ends_the_attempt_and_nothing_else() {
 
 /// `wasi:cli/stderr`, with the streams that it needs.
 fn stderr() -> Guest {
-    let stream_error = "(type $stream-error-0 (variant (case \"last-operation-failed\" (own $error)) (case \"closed\")))";
+    let stream_error =
+        "(type $stream-error-0 (variant (case \"last-operation-failed\" (own $error)) (case \"closed\")))";
     let write = "(param \"self\" (borrow $stream)) (param \"contents\" $bytes) (result $done)";
-    let outer = format!(
+    let imports = format!(
         r#"(import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
            (alias export $error "error" (type $error-type))
            (import "wasi:io/streams@0.2.0" (instance $streams
@@ -120,26 +121,13 @@ fn stderr() -> Guest {
                (type $bytes (list u8)) (type $done (result (error $stream-error)))
                (export "[method]output-stream.blocking-write-and-flush" (func {write}))))
            (alias export $streams "output-stream" (type $stream-type))
-           (alias export $streams "stream-error" (type $stream-error-type))
-           (alias export $streams "[method]output-stream.blocking-write-and-flush" (func $write-outside))
+           (alias export $streams "[method]output-stream.blocking-write-and-flush" (func $write))
            (import "wasi:cli/stderr@0.2.0" (instance $stderr
                (alias outer $outer $stream-type (type $stream-1)) (export "output-stream" (type $stream (eq $stream-1)))
-               (export "get-stderr" (func (result (own $stream))))))"#
+               (export "get-stderr" (func (result (own $stream))))))
+           (alias export $stderr "get-stderr" (func $get-stderr))"#
     );
-    let inner = format!(
-        r#"(import "error" (type $error (sub resource)))
-           (import "stream" (type $stream (sub resource)))
-           {stream_error} (import "stream-error" (type $stream-error (eq $stream-error-0)))
-           (type $bytes (list u8)) (type $done (result (error $stream-error)))
-           (import "write" (func $write {write}))
-           (import "get-stderr" (func $get-stderr (result (own $stream))))"#
-    );
-    let passed = r#"(with "error" (type $error-type)) (with "stream" (type $stream-type))
-        (with "stream-error" (type $stream-error-type)) (with "write" (func $write-outside))
-        (with "get-stderr" (func $stderr "get-stderr"))"#;
-    Guest::new()
-        .importing_by_hand([&outer, &inner, passed], "get-stderr", "(result i32)")
-        .importing_by_hand(["", "", ""], "write", "(param i32 i32 i32 i32)")
+    Guest::new().importing_by_hand(&imports, &[("get-stderr", "(result i32)"), ("write", "(param i32 i32 i32 i32)")])
 }
 
 #[tokio::test]
@@ -153,7 +141,8 @@ async fn what_goes_to_stderr_becomes_lines_of_the_log_also_before_a_panic() {
     let host = all_loaded("", &[("it", component.clone())]).await;
     let attempted = attempt(&host, "it", "1", &Arc::default()).await;
     assert_eq!(failed(attempted.handled).code, Code::HandlerFailed);
-    let lines: Vec<_> = attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
+    let lines: Vec<_> =
+        attempted.log.iter().map(|line| (line.extension.as_str(), line.level, line.text.as_str())).collect();
     assert_eq!(lines[..2], [("it", Level::Info, "one"), ("it", Level::Info, "panicked at x")]);
 
     let silent = all_loaded("extensions.grants = [\"wasi\"]", &[("it", component)]).await;
@@ -170,34 +159,23 @@ const FILE_ERRORS: &str = r#"(enum "access" "would-block" "already" "bad-descrip
 /// Makes a folder `made` in the first folder that it has, and replies with the name of that; without one, with `null`.
 fn maker() -> Vec<u8> {
     let make = "(param \"self\" (borrow $descriptor)) (param \"path\" string) (result $done)";
-    let outer = format!(
+    let imports = format!(
         r#"(import "wasi:filesystem/types@0.2.0" (instance $files
                (export "descriptor" (type $descriptor (sub resource)))
                (type $error-0 {FILE_ERRORS}) (export "error-code" (type $error (eq $error-0)))
                (type $done (result (error $error)))
                (export "[method]descriptor.create-directory-at" (func {make}))))
            (alias export $files "descriptor" (type $descriptor-type))
-           (alias export $files "error-code" (type $error-type))
-           (alias export $files "[method]descriptor.create-directory-at" (func $make-outside))
+           (alias export $files "[method]descriptor.create-directory-at" (func $make))
            (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
                (alias outer $outer $descriptor-type (type $descriptor-1))
                (export "descriptor" (type $descriptor (eq $descriptor-1)))
                (type $folder (tuple (own $descriptor) string)) (type $folders (list $folder))
-               (export "get-directories" (func (result $folders)))))"#
+               (export "get-directories" (func (result $folders)))))
+           (alias export $preopens "get-directories" (func $get-directories))"#
     );
-    let inner = format!(
-        r#"(import "descriptor" (type $descriptor (sub resource)))
-           (type $error-0 {FILE_ERRORS}) (import "error-code" (type $error (eq $error-0)))
-           (type $done (result (error $error)))
-           (type $folder (tuple (own $descriptor) string)) (type $folders (list $folder))
-           (import "make" (func $make {make}))
-           (import "get-directories" (func $get-directories (result $folders)))"#
-    );
-    let passed = r#"(with "descriptor" (type $descriptor-type)) (with "error-code" (type $error-type))
-        (with "make" (func $make-outside)) (with "get-directories" (func $preopens "get-directories"))"#;
-    let mut guest = Guest::new()
-        .importing_by_hand([&outer, &inner, passed], "get-directories", "(param i32)")
-        .importing_by_hand(["", "", ""], "make", "(param i32 i32 i32 i32)");
+    let functions = [("get-directories", "(param i32)"), ("make", "(param i32 i32 i32 i32)")];
+    let mut guest = Guest::new().importing_by_hand(&imports, &functions);
     let (null, made) = (guest.text("null"), guest.text("made"));
     let body = format!(
         "(call $get-directories (i32.const 512))
@@ -218,7 +196,8 @@ async fn there_are_no_folders_but_those_that_are_granted_and_only_some_can_be_wr
 
     for (write, is_made) in [("false", false), ("true", true)] {
         std::fs::create_dir(folder.path(write)).unwrap();
-        let settings = format!("extension.it.wasi.folders = [{{ path = \"{write}\", as = '\"/data\"', write = {write} }}]");
+        let settings =
+            format!("extension.it.wasi.folders = [{{ path = \"{write}\", as = '\"/data\"', write = {write} }}]");
         let (host, broken) = load(folder.0.path(), &settings).await;
         assert_eq!(broken, []);
         assert_eq!(replied(attempt(&host, "it", "1", &Arc::default()).await.handled), "\"/data\"");

@@ -24,7 +24,8 @@ pub(super) async fn call(
     let chain = store.data().chain.clone();
     let Some(surroundings) = &chain.surroundings else { return Err(Refused::no_message()) };
     Action::parse(action).map_err(|error| invalid(format!("the action is {error}")))?;
-    let payload = JsonText::parse(payload).map_err(|error| invalid(format!("the payload is not strict JSON: {error}")))?;
+    let payload =
+        JsonText::parse(payload).map_err(|error| invalid(format!("the payload is not strict JSON: {error}")))?;
     if recipient == AgentId::POSTROOM {
         return control(surroundings, caller, action, &payload).await;
     }

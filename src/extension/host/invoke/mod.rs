@@ -86,12 +86,17 @@ async fn call(
         Ok((ty, results)) => return Ok((returned(&chain, value::result(&ty, &results)),)),
         Err(CallError::Failed(error)) => return Err(error),
         Err(CallError::UnknownExtension { extension }) => unknown_extension(&chain.set, &extension),
-        Err(CallError::UnknownFunction { function, .. }) => unknown_function(format!("there is no function `{function}`")),
+        Err(CallError::UnknownFunction { extension, function, nearest }) => unknown_function(format!(
+            "`{extension}` exports no function `{function}`; the nearest are {}",
+            nearest.join(", ")
+        )),
         Err(CallError::CannotBePassed { function, ty }) => {
             Refused::new("not-expressible", format!("`{function}` has values that JSON does not have: {ty}"))
         }
         Err(CallError::WrongArguments(reason)) => match inexpressible {
-            Some(reason) => Refused::new("not-expressible", format!("`{exported}` cannot be called with JSON: {reason}")),
+            Some(reason) => {
+                Refused::new("not-expressible", format!("`{exported}` cannot be called with JSON: {reason}"))
+            }
             None => Refused::new("wrong-arguments", reason),
         },
         Err(CallError::Link(error)) => Refused::new(error.code().unwrap_or("unavailable"), error.to_string()),
