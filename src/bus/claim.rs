@@ -149,6 +149,12 @@ fn hold(_: &OwnedFd) -> Writers {
     Writers::Unknown
 }
 
+/// Can anybody be writing to this file, which need not be on a bus? Asked for a moment only.
+pub fn writers_of(path: &Path) -> Writers {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_or(Writers::Unknown, |fd| hold(&fd))
+}
+
 /// Is the lease still whole? Not once a writer has begun to wait for it.
 #[cfg(target_os = "linux")]
 fn still_held(file: &File) -> bool {

@@ -117,6 +117,20 @@ impl<'a> Line<'a> {
     }
 }
 
+impl Seen {
+    /// What [`Ids::seen`] will tell once this note is written.
+    pub fn noted(ticket: Ticket, note: &IdNote) -> Seen {
+        Seen {
+            ticket,
+            digest: note.digest.clone(),
+            recipients: note.recipients.clone(),
+            action: note.action.clone(),
+            hops: note.hops,
+            released: note.state == IdState::Released,
+        }
+    }
+}
+
 impl Ids {
     /// Reads what the last `keep_days` days say.
     pub fn load(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use sha2::Digest as _;
 use uuid::Uuid;
 
 /// The default name of a bus folder.
@@ -30,11 +31,13 @@ pub const IDS: &str = ".postroom/ids";
 pub const REQUESTS: &str = ".postroom/requests";
 /// Where each request is answered.
 pub const ANSWERS: &str = ".postroom/answers";
+/// The values that extensions keep: a folder for each extension, a file for each key.
+pub const STATE: &str = ".postroom/state";
 pub const JOURNAL: &str = "journal.jsonl";
 
 /// Every folder that a bus has from the start, parents first.
-pub const FOLDERS: [&str; 11] =
-    [INBOX, DEFERRED, HELD, DEAD_LETTER, ARCHIVE, AGENTS, PROCESSING, PRIVATE, IDS, REQUESTS, ANSWERS];
+pub const FOLDERS: [&str; 12] =
+    [INBOX, DEFERRED, HELD, DEAD_LETTER, ARCHIVE, AGENTS, PROCESSING, PRIVATE, IDS, REQUESTS, ANSWERS, STATE];
 
 /// Inside a room: the commit log, the lock, the owner's line, and a folder for each room taken over.
 pub const ROOM_LOG: &str = "log";
@@ -49,6 +52,8 @@ const NAME_MAX: usize = 255;
 const STEM_MAX: usize = 120;
 /// The same for one delivery of several, whose name carries the recipient (128 bytes) too.
 const PART_STEM_MAX: usize = 32;
+/// A stored value's name is cut after so many bytes: with a digest behind it, and as a staged effect, it must fit into [`NAME_MAX`].
+const STATE_NAME_MAX: usize = 140;
 
 /// Is this the name of a message in the drop? (Not hidden, ends in `.json`.)
 pub fn is_drop_name(name: &OsStr) -> bool {
@@ -106,11 +111,14 @@ impl fmt::Display for Ticket {
 }
 
 /// A claimed message in a room: `<attempt>.<ticket>~<stem>.json`; for one delivery of several
-/// `<attempt>.<ticket>.<k>~<recipient>~<stem>.json`.
+/// `<attempt>.<ticket>.<k>~<recipient>~<stem>.json`. What came from an extension, and not from the drop, has `@<hops>` behind the
+/// ticket: a dropped file's name comes behind the first `~`, so no dropped file can look like it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimName {
     pub attempt: u32,
     pub ticket: Ticket,
+    /// Only in what an extension sent, and in answers to that: how many messages, each caused by the one before, led to this one.
+    pub sent: Option<u8>,
     /// Whose delivery this is, when the ticket has a part.
     pub recipient: Option<String>,
     /// The dropped file's name without `.json`, cut and with control characters replaced.
@@ -120,7 +128,14 @@ pub struct ClaimName {
 impl ClaimName {
     /// The first claim of a dropped file.
     pub fn first(ticket: Ticket, dropped: &OsStr) -> ClaimName {
-        ClaimName { attempt: 1, ticket, recipient: None, stem: stem_of(dropped, STEM_MAX) }
+        ClaimName { attempt: 1, ticket, sent: None, recipient: None, stem: stem_of(dropped, STEM_MAX) }
+    }
+
+    /// A message that did not come by the drop: an extension sent it, or it answers what one sent. `id`: its id.
+    pub fn sent(hops: u32, id: &str) -> ClaimName {
+        let hops = u8::try_from(hops).unwrap_or(u8::MAX);
+        let stem = stem_of(OsStr::new(id), STEM_MAX);
+        ClaimName { attempt: 1, ticket: Ticket::new(), sent: Some(hops), recipient: None, stem }
     }
 
     /// The k-th delivery of this message, to `recipient`.
@@ -128,6 +143,7 @@ impl ClaimName {
         ClaimName {
             attempt: 1,
             ticket: Ticket { uuid: self.ticket.uuid, part: Some(part) },
+            sent: self.sent,
             recipient: Some(recipient.to_owned()),
             stem: cut(&self.stem, PART_STEM_MAX).to_owned(),
         }
@@ -146,19 +162,24 @@ impl ClaimName {
 
     fn parse_tail(attempt: u32, rest: &str) -> Option<ClaimName> {
         let (ticket, tail) = rest.split_once('~')?;
+        let (ticket, sent) = match ticket.split_once('@') {
+            Some((ticket, hops)) => (ticket, Some(number(hops)?)),
+            None => (ticket, None),
+        };
         let ticket = Ticket::parse(ticket)?;
         let tail = tail.strip_suffix(".json")?;
         let (recipient, stem) = match ticket.part {
             Some(_) => tail.split_once('~').map(|(recipient, stem)| (Some(recipient.to_owned()), stem))?,
             None => (None, tail),
         };
-        Some(ClaimName { attempt, ticket, recipient, stem: stem.to_owned() })
+        Some(ClaimName { attempt, ticket, sent, recipient, stem: stem.to_owned() })
     }
 
     fn tail(&self) -> String {
+        let sent = self.sent.map(|hops| format!("@{hops}")).unwrap_or_default();
         match &self.recipient {
-            Some(recipient) => format!("{}~{recipient}~{}", self.ticket, self.stem),
-            None => format!("{}~{}", self.ticket, self.stem),
+            Some(recipient) => format!("{}{sent}~{recipient}~{}", self.ticket, self.stem),
+            None => format!("{}{sent}~{}", self.ticket, self.stem),
         }
     }
 
@@ -272,6 +293,46 @@ pub fn agent_file(agent: &str) -> PathBuf {
     Path::new(AGENTS).join(format!("{agent}.json"))
 }
 
+/// The values of an extension, relative to the bus.
+pub fn state_folder(extension: &str) -> PathBuf {
+    Path::new(STATE).join(extension)
+}
+
+/// The file name of a stored value. Small letters, digits, `-` and `_` stand for themselves, every other byte is `%xx`, so no two
+/// keys meet on a file system that ignores case. A key whose name would be too long is cut, and followed by `~` and a digest.
+pub fn state_name(key: &str) -> String {
+    let mut name = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    if name.len() <= STATE_NAME_MAX {
+        return name;
+    }
+    let digest = sha2::Sha256::digest(key);
+    let digest: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}~{digest}", cut(&name, STATE_NAME_MAX))
+}
+
+/// The key that [`state_name`] made a name of; `None` where it was cut, or for anything else.
+pub fn state_key(name: &str) -> Option<String> {
+    let mut key = Vec::with_capacity(name.len());
+    let mut bytes = name.bytes();
+    while let Some(byte) = bytes.next() {
+        key.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(key).ok().filter(|key| state_name(key) == name)
+}
+
 /// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`, and the point of
 /// a final `.why`, with which a dead letter could be taken for a reason.
 fn stem_of(name: &OsStr, max: usize) -> String {
@@ -323,6 +384,21 @@ mod tests {
         );
         assert_eq!(parse_dead(&claim.dead().0), Some(claim.clone()));
         assert_eq!(parse_dead(&claim.dead().1), None);
+        let sent = ClaimName::sent(3, "m-1");
+        assert_eq!(sent.to_string(), format!("1.{}@3~m-1.json", sent.ticket));
+        for name in [sent.clone(), sent.part(2, "agent-b")] {
+            assert_eq!(ClaimName::parse(&name.to_string()), Some(name.clone()));
+            assert_eq!(WaitingName::parse(&name.waiting(7)).map(|waiting| waiting.claim), Some(name.clone()));
+            assert_eq!(parse_dead(&name.dead().0), Some(name));
+        }
+    }
+
+    #[test]
+    fn no_dropped_name_looks_like_one_that_an_extension_sent() {
+        for dropped in ["@3~x.json", "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11@3~x.json", "@3.json"] {
+            let claim = ClaimName::first(Ticket::new(), OsStr::new(dropped));
+            assert_eq!(ClaimName::parse(&claim.to_string()).and_then(|claim| claim.sent), None);
+        }
     }
 
     #[test]
@@ -330,11 +406,13 @@ mod tests {
         let long = format!("{}.json", "é".repeat(125));
         let id = "i".repeat(128);
         let claim = ClaimName::first(Ticket::new(), OsStr::new(&long));
-        let part = ClaimName { attempt: u32::MAX, ..claim.part(u32::MAX, &id) };
+        let part = ClaimName { attempt: u32::MAX, sent: Some(u8::MAX), ..claim.part(u32::MAX, &id) };
+        let sent = ClaimName { attempt: u32::MAX, ..ClaimName::sent(u32::MAX, &id) };
         for name in [
             claim.to_string(),
             part.to_string(),
             part.waiting(u64::MAX),
+            sent.waiting(u64::MAX),
             part.dead().1,
             part.archived(Some(&id)),
             part.staged(10_000, &delivery_name(&reply_stem(&id, Some(&id)), 1)),
@@ -344,6 +422,22 @@ mod tests {
             assert!(name.len() <= NAME_MAX, "{} bytes: {name}", name.len());
         }
         assert_ne!(reply_stem(&id, Some(&id)), reply_stem(&id, Some(&format!("{}x", &id[1..]))));
+    }
+
+    #[test]
+    fn a_key_is_a_name_and_back() {
+        for key in ["a", "../x", "A", "a.b/c", "ä %41", "\0", "..", "\u{1b}[2J"] {
+            let name = state_name(key);
+            assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'%')), "{name}");
+            assert_eq!(state_key(&name).as_deref(), Some(key));
+        }
+        let long = |end: &str| state_name(&format!("{}{end}", "Ä".repeat(99)));
+        assert_ne!(long("x"), long("y"));
+        assert!(long("x").len() <= STATE_NAME_MAX + 33, "{}", long("x"));
+        assert_eq!(state_key(&long("x")), None, "it was cut");
+        for foreign in ["%4", "%zz", "%61", "A", ".x", "a~b"] {
+            assert_eq!(state_key(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
 //! | [`publish`] | what everybody sees |
+//! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
 //! | [`recover`], `power_cut` | what a dead service left; what a power cut undid |
@@ -31,6 +32,7 @@ pub mod record;
 pub mod recover;
 pub mod retention;
 pub mod room;
+pub mod state;
 pub mod term;
 pub mod time;
 pub mod view;

@@ -14,6 +14,7 @@ use super::publish::{self, Folders};
 use super::record::{Finish, Record, Target};
 use super::recover::Remains;
 use super::room::Room;
+use super::state;
 
 /// Is the message back where it was before it was claimed at all, though the record only put it off?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,7 @@ fn publish_again(
                 }
                 true
             }
+            Target::State { version, .. } => state::version_at(disk, &effect.to.path(&room.path))? >= *version,
             Target::Inbox { .. } | Target::Why { .. } => false,
         };
         let fresh = room.file(record.staged_name(number));

@@ -15,6 +15,7 @@ use super::error::BusError;
 use super::layout::{self, ClaimName};
 use super::record::{Effect, Finish, Record, Target};
 use super::room::Room;
+use super::state;
 
 /// Folders outside the room that a batch publishes into, opened once for the batch without following links.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl Folders {
     }
 }
 
-fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError> {
+pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError> {
     let mut made = PathBuf::new();
     for part in path {
         made.push(part);
@@ -141,6 +142,9 @@ pub fn publish(
                 }
             }
             Target::AgentGone { agent } => end_registration(disk, room, &staged, agent)?,
+            Target::State { version, .. } => {
+                state::publish(disk, room, &staged, &effect.to.path(&room.path), *version)?;
+            }
         }
     }
     Ok(())
@@ -284,9 +288,14 @@ pub fn publish_by_content(
                     target = next;
                     continue;
                 }
-                // A registration is replaced; any other name is the ticket's own, so this is its own later state.
-                None if !matches!(target, Target::Agent { .. }) => return Ok(()),
-                None => {}
+                None => match target {
+                    // Replaced: by the caller's look at what came later, this is not that.
+                    Target::Agent { .. } | Target::State { .. } => {}
+                    // The name is the ticket's own, so this is its own later state.
+                    Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::AgentGone { .. } => {
+                        return Ok(());
+                    }
+                },
             },
         }
         disk.remove_file(staged)?;
@@ -295,7 +304,7 @@ pub fn publish_by_content(
             make_with_parents(disk, folder)?;
         }
         let moved = match target {
-            Target::Agent { .. } => disk.rename_over(staged, &path)?,
+            Target::Agent { .. } | Target::State { .. } => disk.rename_over(staged, &path)?,
             Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::AgentGone { .. } => {
                 disk.rename_new(staged, &path)?
             }

@@ -39,6 +39,8 @@ pub enum Target {
     Agent { agent: String },
     /// The end of a registration. The staged file is empty; that it is used up says that it was done.
     AgentGone { agent: String },
+    /// A value that an extension keeps; replaces one of a lower version. `name`: the file's.
+    State { extension: String, name: String, version: u64 },
 }
 
 impl Target {
@@ -49,6 +51,7 @@ impl Target {
             Target::Room { name } => room.join(name),
             Target::Why { name } => Path::new(layout::DEAD_LETTER).join(name),
             Target::Agent { agent } | Target::AgentGone { agent } => layout::agent_file(agent),
+            Target::State { extension, name, .. } => layout::state_folder(extension).join(name),
         }
     }
 
@@ -56,7 +59,7 @@ impl Target {
     pub fn file_name(&self) -> String {
         match self {
             Target::Inbox { stem, number, .. } => layout::delivery_name(stem, *number),
-            Target::Room { name } | Target::Why { name } => name.clone(),
+            Target::Room { name } | Target::Why { name } | Target::State { name, .. } => name.clone(),
             Target::Agent { agent } | Target::AgentGone { agent } => format!("{agent}.json"),
         }
     }
@@ -67,7 +70,11 @@ impl Target {
             Target::Inbox { agent, stem, number } => {
                 Some(Target::Inbox { agent: agent.clone(), stem: stem.clone(), number: number.max(&1) + 1 })
             }
-            Target::Room { .. } | Target::Why { .. } | Target::Agent { .. } | Target::AgentGone { .. } => None,
+            Target::Room { .. }
+            | Target::Why { .. }
+            | Target::Agent { .. }
+            | Target::AgentGone { .. }
+            | Target::State { .. } => None,
         }
     }
 }
@@ -193,7 +200,7 @@ pub struct AnswerNote {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Story {
-    /// `replied`, `delivered`, `duplicate`, `split`, `deferred`, `held`, `dead`, `answered`.
+    /// `replied`, `handled` (an answer, which gets none), `delivered`, `duplicate`, `split`, `deferred`, `held`, `dead`.
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -218,9 +225,22 @@ pub struct Story {
     pub code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What extensions wrote in this attempt about what they do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LoggedLine>,
     /// The steps of earlier attempts, as they stood in the journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierAttempt>,
+}
+
+/// A line that an extension wrote. Untrusted text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedLine {
+    /// The extension.
+    pub by: String,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    pub text: String,
 }
 
 /// One attempt before this one.

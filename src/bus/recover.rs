@@ -282,7 +282,7 @@ impl Remains {
     pub(super) fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
         self.records[index + 1..].iter().flat_map(|record| &record.effects).any(|effect| match &effect.to {
             Target::Agent { agent: other } | Target::AgentGone { agent: other } => other == agent,
-            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } => false,
+            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::State { .. } => false,
         })
     }
 }

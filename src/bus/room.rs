@@ -3,11 +3,11 @@
 //! The path names both term and uuid, so the path of an old room never resolves again. Every path of a room is spelled from
 //! the bus root; only the log's and the lock's descriptors are held. A service whose room is gone never makes it again.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fs2::FileExt as _;
@@ -58,8 +58,8 @@ pub struct Room {
     pub path: PathBuf,
     pub place: Arc<Place>,
     started_at: u64,
-    beat: Cell<u64>,
-    beat_at: Cell<Instant>,
+    beat: AtomicU64,
+    beat_at: Mutex<Instant>,
     /// Held until the process ends or the room is left; the kernel frees it then.
     _lock: File,
 }
@@ -115,8 +115,8 @@ impl Prepared {
                 path: layout::room(term, self.uuid),
                 place: self.place,
                 started_at: self.started_at,
-                beat: Cell::new(0),
-                beat_at: Cell::new(Instant::now()),
+                beat: AtomicU64::new(0),
+                beat_at: Mutex::new(Instant::now()),
                 _lock: self.lock,
             })),
             Moved::Taken | Moved::Gone => {
@@ -157,19 +157,24 @@ impl Room {
             let absent = DiskError::new("open", &path, rustix::io::Errno::NOENT);
             return Err(self.missing(disk, absent));
         };
-        self.beat.set(self.beat.get() + 1);
+        let beat = self.beat.fetch_add(1, Ordering::Relaxed) + 1;
         File::from(fd)
-            .write_all_at(&Line::text(&self.place, self.started_at, self.beat.get()), 0)
+            .write_all_at(&Line::text(&self.place, self.started_at, beat), 0)
             .map_err(|e| DiskError::new("write", &path, e).into())
     }
 
     /// The same, if the last time was a while ago. For everything that takes long: whoever does not beat counts as hung.
     pub fn beat_if_due(&self, disk: &Disk) -> Result<(), BusError> {
-        if self.beat_at.get().elapsed() >= BEAT {
-            self.beat_at.set(Instant::now());
-            self.beat(disk)?;
-        }
-        Ok(())
+        let is_due = {
+            // An instant is whole whatever panicked while it was held.
+            let mut at = self.beat_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = at.elapsed() >= BEAT;
+            if is_due {
+                *at = Instant::now();
+            }
+            is_due
+        };
+        if is_due { self.beat(disk) } else { Ok(()) }
     }
 
     /// Takes an own, still empty room away again: a higher term was there first.

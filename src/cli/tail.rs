@@ -103,10 +103,10 @@ fn print_lines(lines: &[Vec<u8>], format: Format) -> Result<(), Failure> {
 /// The colour of a step.
 pub fn style_of(step: &str) -> Style {
     match step {
-        "replied" | "delivered" => GOOD,
+        "replied" | "handled" | "delivered" => GOOD,
         "deferred" | "held" | "duplicate" => WARN,
         "dead" => BAD,
-        "accepted" | "called" | "split" => NAME,
+        "accepted" | "sent" | "called" | "split" => NAME,
         _ => DIM,
     }
 }

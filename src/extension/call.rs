@@ -179,9 +179,16 @@ pub(super) fn not_ready(extension: &str, reason: &str) -> Failure {
 /// The guest ended without an answer, or somebody whom it called did.
 pub(super) fn stopped(error: &Error, chain: &Chain) -> Failure {
     let mut failure = reason(error, chain);
-    let way = chain.blamed_way();
-    if let [_, .., culprit] = way.as_slice() {
-        failure.message = format!("in `{culprit}` ({}): {}", way.join(" -> "), failure.message);
+    let (way, last) = (chain.blamed_way(), chain.last_way());
+    match (way.as_slice(), last.as_slice()) {
+        ([_, .., culprit], _) => {
+            failure.message = format!("in `{culprit}` ({}): {}", way.join(" -> "), failure.message);
+        }
+        // The engine ends callers and callees of `async` functions together, and does not say whose error it was.
+        ([], [_, .., callee]) => {
+            failure.message = format!("while `{callee}` was called ({}): {}", last.join(" -> "), failure.message);
+        }
+        (_, _) => {}
     }
     failure
 }

@@ -152,7 +152,16 @@ impl Chain {
 
     /// The way to the extension that is to blame, by names.
     pub(super) fn blamed_way(&self) -> Vec<String> {
-        self.blamed().iter().flatten().map(|place| self.set.name(*place).to_owned()).collect()
+        self.names(self.blamed().as_deref().unwrap_or_default())
+    }
+
+    /// The way to the call that is under way, by names. After an error that is one of an `async` function, which is not told of it.
+    pub(super) fn last_way(&self) -> Vec<String> {
+        self.names(&self.trail.last_way())
+    }
+
+    fn names(&self, way: &[usize]) -> Vec<String> {
+        way.iter().map(|place| self.set.name(*place).to_owned()).collect()
     }
 
     /// A call that failed has become an answer, and its caller goes on.

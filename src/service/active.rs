@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::bus::ids::Ids;
@@ -17,7 +16,6 @@ use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term};
 use crate::control;
-use crate::extension::ExtensionHost;
 use crate::message::AgentId;
 
 use super::calendar::Calendar;
@@ -29,10 +27,12 @@ use super::drop_queue::{BATCH, DropQueue};
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
+use super::publisher::Publisher;
 use super::registry::Registry;
+use super::stored::StateStore;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::{Wake, Watch};
+use super::wake::{Wake, Waker, Wakes};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.
@@ -53,7 +53,7 @@ pub enum End {
 
 pub struct Active<'a> {
     pub(super) core: &'a Core,
-    pub(super) room: Room,
+    pub(super) room: Arc<Room>,
     pub(super) log: Log,
     pub(super) journal: Journal,
     pub(super) ids: Ids,
@@ -61,6 +61,8 @@ pub struct Active<'a> {
     pub(super) extensions: Vec<control::Extension>,
     pub(super) drop: DropQueue,
     pub(super) lanes: Lanes,
+    /// What extensions keep.
+    pub(super) state: Arc<StateStore>,
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) inboxes: Inboxes,
@@ -74,15 +76,18 @@ pub struct Active<'a> {
     pub(super) in_flight: HashSet<Key>,
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
-    /// Decided in the log, not yet published and finished.
-    pub(super) unfinished: Vec<Decision>,
+    /// Decided in the log, not yet published and finished, and not with the publisher.
+    pub(super) unfinished: Vec<Arc<Decision>>,
+    pub(super) publisher: Publisher,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     pub(super) folders: Folders,
     /// What is in the place of the inboxes that this batch has looked at.
     pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
-    /// Inbox names that this batch has chosen.
+    /// Inbox names that were chosen and are not yet published.
     pub(super) chosen: HashSet<std::path::PathBuf>,
+    /// Inboxes that what is not yet published will make.
+    pub(super) coming: HashSet<AgentId>,
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
     pub(super) stop_at: Option<Instant>,
@@ -95,6 +100,9 @@ pub struct Active<'a> {
     pub(super) began: Instant,
     pub(super) packing: Option<super::tend::Packing>,
     requested: bool,
+    pub(super) look_at_extensions: bool,
+    /// Nothing is claimed before the set of extensions is loaded that was there when this service became active.
+    pub(super) waits_for_extensions: bool,
     scan_at: Instant,
     beat_at: Instant,
     tend_at: Instant,
@@ -108,13 +116,7 @@ const TEND: Duration = Duration::from_secs(10);
 
 impl<'a> Active<'a> {
     /// Takes over what others left, and reads what is remembered. Nothing is claimed before this has succeeded.
-    pub fn begin(
-        core: &'a Core,
-        room: Room,
-        mut log: Log,
-        host: Arc<ExtensionHost>,
-        wake: Sender<Wake>,
-    ) -> Result<Active<'a>, BusError> {
+    pub fn begin(core: &'a Core, room: Room, mut log: Log) -> Result<Active<'a>, BusError> {
         let (disk, settings) = (&core.disk, &core.settings);
         let now = Now::get();
         term::take_others(disk, &room)?;
@@ -134,8 +136,12 @@ impl<'a> Active<'a> {
         registry.refresh(disk)?;
         let mut senders = Senders::default();
         let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
+        let state = Arc::new(StateStore::new(disk.clone()));
+        let (host, runtime) = core.installed.current();
         let extensions = host.packages().map(described).collect();
-        let lanes = Lanes::new(host, core.runtime.as_ref().map(|runtime| runtime.handle().clone()), wake);
+        let lanes = Lanes::new(host, runtime, state.clone(), core.wake.clone());
+        let room = Arc::new(room);
+        let publisher = Publisher::new(core.disk.clone(), room.clone());
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -148,6 +154,7 @@ impl<'a> Active<'a> {
             extensions,
             drop: DropQueue::default(),
             lanes,
+            state,
             waiting,
             senders,
             inboxes: Inboxes::default(),
@@ -159,10 +166,12 @@ impl<'a> Active<'a> {
             in_flight: HashSet::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
+            publisher,
             released: Vec::new(),
             folders: Folders::default(),
             inbox_states: RefCell::default(),
             chosen: HashSet::new(),
+            coming: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),
             stop_at: None,
@@ -171,6 +180,8 @@ impl<'a> Active<'a> {
             began: now.mono,
             packing: None,
             requested: true,
+            look_at_extensions: true,
+            waits_for_extensions: false,
             scan_at: now.mono,
             beat_at: now.mono,
             tend_at: now.mono,
@@ -178,11 +189,14 @@ impl<'a> Active<'a> {
         if recovered.rooms > 0 {
             active.checkpoint(now)?;
         }
+        // While this service stood by, the folder may have changed: what is for a new extension is not to be refused.
+        active.take_up_extensions();
+        active.waits_for_extensions = core.installed.is_loading();
         Ok(active)
     }
 
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
-    pub fn run(mut self, wakes: &Receiver<Wake>, watch: &mut Watch, mode: Mode) -> Result<End, BusError> {
+    pub fn run(mut self, wakes: &mut Wakes, mode: Mode) -> Result<End, BusError> {
         if mode == Mode::UntilStopped {
             // Only for speed: if it fails, the log grows as it goes, and the trouble is met and told there.
             let _ = self.log.preallocate(&self.room);
@@ -213,7 +227,7 @@ impl<'a> Active<'a> {
                 return self.leave_for_good();
             }
             self.receive(wakes);
-            self.choose_watch(watch);
+            self.choose_watch(wakes);
         }
     }
 
@@ -227,7 +241,7 @@ impl<'a> Active<'a> {
     }
 
     /// One round: sign of life, lists, then everything that is there to be done, one batch.
-    fn turn(&mut self, now: Now) -> Result<(), BusError> {
+    pub(super) fn turn(&mut self, now: Now) -> Result<(), BusError> {
         let settings = &self.core.settings;
         if now.mono >= self.beat_at {
             self.room.beat(&self.core.disk)?;
@@ -236,7 +250,12 @@ impl<'a> Active<'a> {
         if self.trouble.is_waiting(now.mono) {
             return Ok(());
         }
-        if now.mono >= self.scan_at && self.stop_at.is_none() {
+        let scan = now.mono >= self.scan_at && self.stop_at.is_none();
+        if scan || self.requested || now.mono >= self.tend_at {
+            // What is looked at now is to be there as it was decided.
+            self.wait_for_publisher(0, now)?;
+        }
+        if scan {
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.
@@ -247,7 +266,11 @@ impl<'a> Active<'a> {
             self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
             self.requested = true;
+            self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
+        }
+        if std::mem::take(&mut self.look_at_extensions) && self.stop_at.is_none() {
+            self.take_up_extensions();
         }
         if self.stop_at.is_none() {
             self.drop.look_at_still(Duration::from_millis(settings.bus.grace_ms), now);
@@ -262,28 +285,32 @@ impl<'a> Active<'a> {
         }
         self.calendar.set(now.wall_ms);
         self.calendar.choose_folder(&self.core.disk)?;
-        self.pass(now)
+        self.pass(now)?;
+        if !self.has_work() {
+            self.wait_for_publisher(0, now)?;
+            self.note(now)?;
+        }
+        Ok(())
+    }
+
+    /// Lists everything with the next turn.
+    #[cfg(test)]
+    pub(super) fn scan_now(&mut self) {
+        self.scan_at = Instant::now();
     }
 
     /// Waits for something to happen, and takes in all that has.
-    fn receive(&mut self, wakes: &Receiver<Wake>) {
-        let first = if self.has_work() {
-            wakes.try_recv().ok()
-        } else {
-            match wakes.recv_timeout(self.until_next(Now::get())) {
-                Ok(wake) => Some(wake),
-                Err(RecvTimeoutError::Timeout) => None,
-                // Cannot be: the core holds a sender. Then the timeouts alone drive the loop.
-                Err(RecvTimeoutError::Disconnected) => None,
-            }
-        };
+    fn receive(&mut self, wakes: &mut Wakes) {
+        let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
         // Bounded, so that a flood of events cannot keep the loop from its work.
-        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.try_recv().ok()).take(4096)) {
+        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.take()).take(4096)) {
             match wake {
                 Wake::Dropped(name) => self.drop.push(name),
                 Wake::Rescan => self.scan_at = Instant::now(),
                 Wake::Request => self.requested = true,
                 Wake::Ended(ended) => self.ended(*ended),
+                Wake::Ask(ask) => self.answer_ask(*ask),
+                Wake::Extensions => self.look_at_extensions = true,
                 Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
@@ -291,7 +318,7 @@ impl<'a> Active<'a> {
     }
 
     /// Under load the drop is listed each time it has been worked off; else events tell.
-    fn choose_watch(&mut self, watch: &mut Watch) {
+    fn choose_watch(&mut self, watch: &mut Wakes) {
         if !watch.is_paused() {
             if self.drop.len() >= BATCH {
                 watch.pause();
@@ -331,7 +358,7 @@ impl<'a> Active<'a> {
             wait = wait.min(until(self.scan_at));
             wait = self.waiting.next(now).into_iter().chain(self.drop.next_look(grace, now)).fold(wait, Duration::min);
         }
-        if !self.unfinished.is_empty() || self.requested {
+        if !self.unfinished.is_empty() || self.requested || self.look_at_extensions {
             wait = wait.min(Duration::from_millis(200));
         }
         match self.stop_at {
@@ -347,7 +374,7 @@ impl<'a> Active<'a> {
     }
 
     fn is_stopped(&self, now: Now, mode: Mode) -> bool {
-        let settled = self.unsettled.is_empty() && self.unfinished.is_empty();
+        let settled = self.unsettled.is_empty() && self.unfinished.is_empty() && self.publisher.is_idle();
         match (self.stop_at, mode) {
             (Some(_), _) => settled && self.lanes.is_idle(),
             (None, Mode::UntilStopped) => false,
@@ -363,6 +390,16 @@ impl<'a> Active<'a> {
                     && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())
             }
         }
+    }
+
+    /// Looks whether another set of extensions is there. What runs goes on in the one that it began in.
+    fn take_up_extensions(&mut self) {
+        if self.core.installed.look(&|notice| self.core.say(notice)) {
+            let (host, runtime) = self.core.installed.current();
+            self.extensions = host.packages().map(described).collect();
+            self.lanes.use_set(host, runtime);
+        }
+        self.waits_for_extensions &= self.core.installed.is_loading();
     }
 
     /// What a checkpoint puts at the log's beginning.

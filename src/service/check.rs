@@ -3,27 +3,33 @@
 use super::active::Active;
 use super::claimed::Claimed;
 use super::clock::Now;
+use super::decide::Decision;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
 use crate::bus::{BusError, disk, layout};
-use crate::message::{Action, AgentId, Code, Envelope, Message, Recipient};
+use crate::message::{Action, AgentId, Code, Envelope, Message, MessageId, Recipient};
 use crate::policy::limits::{self, Load};
 use crate::policy::reply::{self, Asked};
 use crate::policy::route::{self, Route, Who};
 use crate::policy::{Refused, route::Standing};
 
 /// After this many messages, each caused by the one before, the next is a loop.
-const MAX_HOPS: u32 = 16;
+pub(super) const MAX_HOPS: u32 = 16;
+
+/// When a message is looked at again whose extension is just being loaded.
+const SOON_MS: u64 = 100;
 
 /// What is to become of a message.
 #[derive(Debug)]
 pub enum Verdict {
     Go(Checked),
     Refuse(Refused),
+    /// So many messages have led to each other.
+    Loop(Refused, u32),
     /// The same message was there before, under this ticket.
     Duplicate(Option<Ticket>),
-    /// Not before this time, Unix milliseconds.
-    Wait(u64),
+    /// Not before this time, Unix milliseconds; why.
+    Wait(u64, &'static str),
 }
 
 /// A message that passed, and what handling it needs to know.
@@ -52,7 +58,10 @@ pub struct Answers {
 impl Active<'_> {
     pub(super) fn check(&mut self, claimed: &Claimed, now: Now) -> Result<Verdict, BusError> {
         let message = &claimed.message;
-        if let Err(refused) = route::may_send(message.sender(), &self.who(now)) {
+        // Where it says that it comes from, it does: no dropped file has such a name.
+        if claimed.claim.name.sent.is_none()
+            && let Err(refused) = route::may_send(message.sender(), &self.who(now))
+        {
             return Ok(Verdict::Refuse(refused));
         }
         if let Some(refused) = self.killed_too_often(claimed) {
@@ -68,16 +77,16 @@ impl Active<'_> {
         }
         if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
             return Ok(match self.admit(claimed, None, now)? {
-                Ok(()) => Verdict::Wait(until),
+                Ok(()) => Verdict::Wait(until, "notBefore"),
                 Err(refused) => Verdict::Refuse(refused),
             });
         }
-        let hops = self.hops(message);
+        let hops = self.hops(claimed);
         if hops > MAX_HOPS {
             let refused =
                 Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
-                    .with_hint("two programs answer each other's answers");
-            return Ok(Verdict::Refuse(refused));
+                    .with_hint("two programs or extensions answer each other without end");
+            return Ok(Verdict::Loop(refused, hops));
         }
         let answers = match self.answer(claimed) {
             Ok(reply::Standing::Ordinary) => None,
@@ -91,13 +100,28 @@ impl Active<'_> {
                 Recipient::One(asker) if self.inbox_is_usable(asker)? => Route::Inbox(asker.clone()),
                 Recipient::One(_) | Recipient::Many(_) | Recipient::All => return Ok(Verdict::Refuse(refused)),
             },
-            Err(refused) => return Ok(Verdict::Refuse(refused)),
+            Err(refused) => match self.is_being_installed(claimed) {
+                true => return Ok(Verdict::Wait(now.wall_ms + SOON_MS, "its extension is being loaded")),
+                false => return Ok(Verdict::Refuse(refused)),
+            },
             Ok(route) => route,
         };
         if let Err(refused) = self.admit(claimed, Some(&route), now)? {
             return Ok(Verdict::Refuse(refused));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
+    }
+
+    /// Is it for an extension whose file is there, but not yet taken up?
+    fn is_being_installed(&mut self, claimed: &Claimed) -> bool {
+        let recipient = match (&claimed.part, claimed.message.recipient()) {
+            (Some(part), _) => part,
+            (None, Recipient::One(one)) => one,
+            (None, Recipient::Many(_) | Recipient::All) => return false,
+        };
+        let is_coming = self.core.installed.is_coming(recipient);
+        self.look_at_extensions |= is_coming;
+        is_coming
     }
 
     /// A message during which the service died again and again is given up.
@@ -139,22 +163,33 @@ impl Active<'_> {
         ))
     }
 
-    /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells.
-    fn hops(&self, message: &Message) -> u32 {
+    /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells. What an extension
+    /// sent has its own number, and the higher one counts.
+    fn hops(&self, claimed: &Claimed) -> u32 {
+        let sent = claimed.claim.name.sent.map_or(0, u32::from);
+        sent.max(self.hops_behind_answered(&claimed.message))
+    }
+
+    fn hops_behind_answered(&self, message: &Message) -> u32 {
         let Some(asked) = message.in_reply_to() else { return 0 };
         if let Some(hops) = super::decide::hops_of_reply(asked.as_str()) {
             return hops.saturating_add(1);
         }
         let Recipient::One(author) = message.recipient() else { return 0 };
-        self.ids.seen(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
+        self.asked(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
     }
 
     fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
         let message = &claimed.message;
+        // The one answer of an extension is what its handler returns; whatever else it says is a message like any other. And an answer
+        // to an extension was made by the service itself, which may speak for a recipient that does not exist.
+        if claimed.claim.name.sent.is_some() {
+            return Ok(reply::Standing::Ordinary);
+        }
         let (Some(asker), Some(asked_id)) = (reply::asker(message), message.in_reply_to()) else {
             return Ok(reply::Standing::Ordinary);
         };
-        let asked = self.ids.seen(asker.as_str(), asked_id.as_str()).map(|seen| {
+        let asked = self.asked(asker.as_str(), asked_id.as_str()).map(|seen| {
             let answered = self.ids.answer_of(asker.as_str(), asked_id.as_str(), message.sender().as_str());
             let again = answered.is_some_and(|ticket| ticket.uuid != claimed.claim.name.ticket.uuid)
                 || self.is_being_answered(asker, asked_id.as_str(), message.sender(), claimed);
@@ -164,9 +199,29 @@ impl Active<'_> {
         reply::standing(message, asked.as_ref())
     }
 
-    /// Another answer of the same responder is decided already but not yet noted.
+    /// What is known of a message that is answered. Its reader may be faster than the note of its end.
+    fn asked(&self, sender: &str, id: &str) -> Option<Seen> {
+        self.ids.seen(sender, id).or_else(|| {
+            let noted = |decision: &Decision| {
+                let note = decision.record.id.as_ref().filter(|note| note.sender == sender && note.id == id)?;
+                Some(Seen::noted(decision.record.claim.ticket, note))
+            };
+            self.undone().find_map(noted)
+        })
+    }
+
+    /// Another answer of the same responder is in an extension's hands, or decided already but not yet noted.
     fn is_being_answered(&self, asker: &AgentId, id: &str, responder: &AgentId, claimed: &Claimed) -> bool {
-        self.unsettled.iter().chain(&self.unfinished).any(|decision| {
+        let is_handled = self.lanes.claims().filter(|job| job.answers.is_some()).any(|job| {
+            let message = &job.claimed.message;
+            (message.sender(), message.in_reply_to().map(MessageId::as_str)) == (responder, Some(id))
+                && job.extension == *asker
+                && job.claimed.claim.name.ticket != claimed.claim.name.ticket
+        });
+        if is_handled {
+            return true;
+        }
+        self.undone().any(|decision| {
             decision.record.claim.ticket != claimed.claim.name.ticket
                 && decision.record.answers.as_ref().is_some_and(|note| {
                     (note.sender.as_str(), note.id.as_str(), note.responder.as_str())
@@ -180,7 +235,9 @@ impl Active<'_> {
         let limits = &self.core.settings.limits;
         let message = &claimed.message;
         let disk = &self.core.disk;
-        if !self.inbox_is_usable(message.sender())? {
+        // An extension needs no inbox: its answers are messages in the room.
+        let has_inbox = claimed.claim.name.sent.is_none();
+        if has_inbox && !self.inbox_is_usable(message.sender())? {
             let text = format!(
                 "inbox/{} is not a folder that can be written into, so no answer could be given",
                 message.sender()
@@ -189,21 +246,35 @@ impl Active<'_> {
         }
         let mut load = Load::default();
         if let Some(Route::Inbox(agent)) = route {
+            if self.inboxes.counts_anew(agent, limits.per_inbox_messages, now) {
+                self.show_all(now)?;
+            }
             load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
         }
-        if claimed.known && claimed.claim.name.ticket.part.is_none() {
+        if claimed.known && claimed.claim.name.ticket.part.is_none() && has_inbox {
             // It was admitted before, but for the inbox.
             return Ok(limits::admit(limits, &load, 0));
         }
         (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());
         let elsewhere = self.waiting.len() + self.drop.parked_len();
         let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
+        if self.inboxes.sums_anew(left, now) {
+            self.show_all(now)?;
+        }
         load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
         // An answer will need an inbox for the sender.
-        if self.inbox_state(message.sender())? == InboxState::Absent {
+        if has_inbox && self.inbox_state(message.sender())? == InboxState::Absent {
+            if self.inboxes.lists_folders() {
+                self.show_all(now)?;
+            }
             load.inboxes = Some(self.inboxes.folders(disk)?);
         }
         Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
+    }
+
+    /// Before folders are counted: what is decided is to be in them.
+    fn show_all(&mut self, now: Now) -> Result<(), BusError> {
+        self.wait_for_publisher(0, now)
     }
 
     /// Nothing is there yet, or a real folder.
@@ -218,6 +289,7 @@ impl Active<'_> {
         }
         let path = layout::inbox(agent.as_str());
         let state = match self.core.disk.stat(&path)? {
+            None if self.coming.contains(agent) => InboxState::Folder,
             None => InboxState::Absent,
             Some(stat) if disk::is_folder(&stat) && self.core.disk.may_fill(&path)? => InboxState::Folder,
             Some(_) => InboxState::Unusable,
@@ -268,7 +340,10 @@ impl Who for Present<'_> {
             agents.filter(|(agent, registration)| *agent != sender && !registration.is_away(self.now.wall_ms));
         let mut all: Vec<AgentId> = present.map(|(agent, _)| agent.clone()).collect();
         let declaring = self.active.lanes.host().packages().filter(|package| package.declares(action.as_str()));
-        all.extend(declaring.filter_map(|package| AgentId::parse(&package.name).ok()));
+        let declaring = declaring.filter_map(|package| AgentId::parse(&package.name).ok());
+        // An extension may have registered, too; and one that sends does not mean itself.
+        let declaring: Vec<AgentId> = declaring.filter(|name| name != sender && !all.contains(name)).collect();
+        all.extend(declaring);
         all
     }
 

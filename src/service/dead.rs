@@ -3,20 +3,23 @@
 use serde::Serialize;
 
 use super::active::Active;
-use super::check::InboxState;
+use super::check::{InboxState, MAX_HOPS};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::{Decision, Handler, effect, reply_id};
 use crate::bus::BusError;
 use crate::bus::claim::Claim;
 use crate::bus::layout;
-use crate::bus::record::{Effect, Finish, IdState, Record, Story, Target};
+use crate::bus::record::{Effect, Finish, IdState, LoggedLine, Record, Story, Target};
 use crate::message::{
     Action, AgentId, Code, Delivery, Envelope, JsonText, MessageId, Refusal, Reply, ReplyBody, ReplyError, Salvage,
     Trust,
 };
 use crate::policy::Refused;
 use crate::policy::limits::ERROR_REPLY_BOUND;
+
+/// So many lines of an extension's log stand in the reason; all of them in the journal.
+const WHY_LOG_LINES: usize = 16;
 
 /// The content of a `.why.json`.
 #[derive(Serialize)]
@@ -37,6 +40,9 @@ struct Why<'a> {
     recipient: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'a str>,
+    /// The last lines that the last attempt wrote.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    log: &'a [LoggedLine],
 }
 
 impl Active<'_> {
@@ -51,6 +57,8 @@ impl Active<'_> {
         now: Now,
     ) -> Result<Decision, BusError> {
         let message = claimed.message.clone();
+        // Also where it was refused before anybody counted: else an extension that answers each refusal would never be a loop.
+        let hops = hops.max(claimed.claim.name.sent.map_or(0, u32::from));
         let recipient = claimed.part.as_ref().map_or_else(|| message.recipient().to_string(), ToString::to_string);
         let about = About {
             id: Some(message.id().as_str()),
@@ -58,25 +66,35 @@ impl Active<'_> {
             recipient: Some(recipient),
             action: Some(message.action().as_str()),
         };
-        let (finish, why) = dead_files(&claimed.claim, &refused, about, now);
+        let log = by.map_or(&[][..], |(handler, _)| &handler.log);
+        let (finish, why) = dead_files(&claimed.claim, &refused, about, log, now);
         let mut effects = vec![why];
         // A failure cannot answer a failure, and a name that is not the sender's own gets nothing.
-        let may_answer = message.in_reply_to().is_none() && !self.is_reserved(message.sender());
-        if may_answer && self.takes_error_replies(message.sender(), now)? {
+        let takes_answer = match claimed.claim.name.sent {
+            // A message of its own; not where that would be refused as a loop, too.
+            Some(_) => hops < MAX_HOPS,
+            None => !self.is_reserved(message.sender()) && self.takes_error_replies(message.sender(), now)?,
+        };
+        let mut sent = None;
+        if message.in_reply_to().is_none() && takes_answer {
             let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
             let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
             let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
-            effects.push(self.reply_effect(&claimed, name, hops, body, envelope, now)?);
+            let answer = self.reply_effect(&claimed, name, hops, body, envelope, now)?;
+            effects.push(answer.effect);
+            sent = answer.sent;
         }
         let mut story = self.story(&claimed, "dead", now);
         (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message));
         if let Some((handler, _)) = by {
-            (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
+            handler.tell(&mut story);
         }
         let note = uses_id(refused.code)
             .then(|| Self::id_note(&claimed, IdState::Released, hops, vec![message.recipient().to_string()]))
             .flatten();
-        Ok(self.decision(claimed, finish, effects, note, story))
+        let mut decision = self.decision(claimed, finish, effects, note, story);
+        decision.sent.extend(sent);
+        Ok(decision)
     }
 
     /// It is not even a message: aside with it, and a word to whoever can be read as its sender and is known.
@@ -89,7 +107,7 @@ impl Active<'_> {
             recipient: salvage.recipient.clone(),
             action: salvage.action.as_deref(),
         };
-        let (finish, why) = dead_files(&claim, &refused, about, now);
+        let (finish, why) = dead_files(&claim, &refused, about, &[], now);
         let mut effects = vec![why];
         effects.extend(self.reply_to_unfit(&claim, salvage, &refused, now)?);
         let story = Story {
@@ -119,6 +137,7 @@ impl Active<'_> {
             message: None,
             key: None,
             parts: Vec::new(),
+            sent: Vec::new(),
             due: None,
             bytes: claim.state.bytes,
             staged: false,
@@ -186,7 +205,7 @@ struct About<'a> {
     action: Option<&'a str>,
 }
 
-fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, now: Now) -> (Finish, Effect) {
+fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, log: &[LoggedLine], now: Now) -> (Finish, Effect) {
     let (name, why_name) = claim.name.dead();
     let why = Why {
         code: refused.code.as_str(),
@@ -199,6 +218,7 @@ fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, now: Now) -> (
         sender: about.sender,
         recipient: about.recipient,
         action: about.action,
+        log: &log[log.len().saturating_sub(WHY_LOG_LINES)..],
     };
     let mut text = serde_json::to_vec_pretty(&why).expect("our own types are always JSON");
     text.push(b'\n');

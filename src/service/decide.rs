@@ -7,11 +7,14 @@ use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
 use crate::bus::layout::{self, ClaimName, Ticket};
-use crate::bus::record::{AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, Piece, Record, Story, Target};
+use crate::bus::record::{
+    AnswerNote, EarlierAttempt, Effect, Finish, IdNote, IdState, LoggedLine, Piece, Record, Story, Target,
+};
 use crate::bus::{BusError, publish};
 use crate::control::{Change, Registration};
 use crate::message::{
-    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Message, MessageId, Rendered, Reply, ReplyBody, Trust,
+    Action, AgentId, Code, Delivery, Envelope, Failure, Field, Given, Message, MessageId, Rendered, Reply, ReplyBody,
+    Trust,
 };
 use crate::policy::{Refused, retry};
 
@@ -25,11 +28,20 @@ pub struct Decision {
     pub key: Option<Key>,
     /// The deliveries it was split into.
     pub parts: Vec<ClaimName>,
+    /// Messages that its handling brought about, in the room from the commit on: what its handler sent, and an answer to an extension.
+    pub sent: Vec<Sent>,
     /// It was deferred: when it is due.
     pub due: Option<Due>,
     pub bytes: u64,
     /// Its effects lie in the room. From then on they are not touched again: a log whose sync failed may name them.
     pub staged: bool,
+}
+
+/// A message that goes into the room with another one's commit.
+#[derive(Debug)]
+pub struct Sent {
+    pub name: ClaimName,
+    pub message: Message,
 }
 
 /// Who handled a message, and how long that took.
@@ -39,6 +51,17 @@ pub struct Handler {
     /// As the journal names it: for an extension with version and hash.
     pub described: String,
     pub took_us: u64,
+    /// What it wrote about that.
+    pub log: Vec<LoggedLine>,
+}
+
+impl Handler {
+    /// Writes into an attempt's story who handled it.
+    pub(super) fn tell(&self, story: &mut Story) {
+        story.by = Some(self.described.clone());
+        story.took_us = Some(self.took_us);
+        story.log.clone_from(&self.log);
+    }
 }
 
 /// The id of one of our own replies says how deep in a chain it is, so an answer to it can be counted without remembering it.
@@ -106,6 +129,7 @@ impl Active<'_> {
             bytes: claimed.claim.state.bytes,
             message: Some(claimed.message),
             parts: Vec::new(),
+            sent: Vec::new(),
             due: None,
             staged: false,
         }
@@ -146,13 +170,14 @@ impl Active<'_> {
         if self.inbox_state(agent)? == InboxState::Absent {
             self.inboxes.folder_made();
             self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
+            self.coming.insert(agent.clone());
         }
         self.inboxes.delivered(agent.as_str());
         let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
         publish::choose_number(&self.core.disk, &mut self.folders, target, &mut self.chosen)
     }
 
-    /// An answer of the handler `by`, as a file in the sender's inbox.
+    /// An answer of the handler `by`: a file in the sender's inbox, or, where an extension asked, a message of its own in the room.
     pub(super) fn reply_effect(
         &mut self,
         claimed: &Claimed,
@@ -161,7 +186,7 @@ impl Active<'_> {
         body: ReplyBody<'_>,
         envelope: Option<&Envelope>,
         now: Now,
-    ) -> Result<Effect, BusError> {
+    ) -> Result<Answer, BusError> {
         let message = &claimed.message;
         let body_code = match &body {
             ReplyBody::Error(error) => Some(error.code),
@@ -180,12 +205,15 @@ impl Active<'_> {
             Some(envelope) => reply.to_envelope(message, envelope),
             None => reply.to(message),
         };
+        if claimed.claim.name.sent.is_some() {
+            return Ok(answer_to_extension(&rendered, hops + 1, now));
+        }
         // The one name that the first message with this id may be answered under is not for the second.
         let is_conflict = matches!(&body_code, Some(Code::IdConflict));
         let responder = claimed.part.as_ref().map(AgentId::as_str).or(is_conflict.then_some(AgentId::POSTROOM));
         let stem = layout::reply_stem(message.id().as_str(), responder);
         let target = self.inbox_target(message.sender(), stem)?;
-        Ok(effect(target, &rendered))
+        Ok(Answer { effect: effect(target, &rendered), sent: None })
     }
 
     /// A handler has answered.
@@ -198,13 +226,32 @@ impl Active<'_> {
         envelope: Option<&Envelope>,
         now: Now,
     ) -> Result<Decision, BusError> {
-        let effect = self.reply_effect(&claimed, &handler.name, hops, body, envelope, now)?;
+        let Answer { effect, sent } = self.reply_effect(&claimed, &handler.name, hops, body, envelope, now)?;
         let mut story = self.story(&claimed, "replied", now);
-        story.by = Some(handler.described.clone());
-        story.took_us = Some(handler.took_us);
+        handler.tell(&mut story);
         let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
         let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
-        Ok(self.decision(claimed, finish, vec![effect], note, story))
+        let mut decision = self.decision(claimed, finish, vec![effect], note, story);
+        decision.sent.extend(sent);
+        Ok(decision)
+    }
+
+    /// A handler is done with an answer, which gets none: two extensions would answer each other's answers.
+    pub(super) fn handled(&mut self, claimed: Claimed, handler: &Handler, hops: u32, now: Now) -> Decision {
+        let mut story = self.story(&claimed, "handled", now);
+        handler.tell(&mut story);
+        let note = Self::id_note(&claimed, IdState::Used, hops, vec![handler.name.to_string()]);
+        let finish = self.archive(&claimed.claim.name, Some(claimed.message.id().as_str()));
+        self.decision(claimed, finish, Vec::new(), note, story)
+    }
+
+    /// That `message`, which is an answer, was the answer to what `asker` sent.
+    pub(super) fn answer_note(message: &Message, asker: &AgentId) -> Option<AnswerNote> {
+        message.in_reply_to().map(|asked| AnswerNote {
+            sender: asker.to_string(),
+            id: asked.to_string(),
+            responder: message.sender().to_string(),
+        })
     }
 
     /// It is put into an agent's inbox: as a message, or as the answer to one.
@@ -221,12 +268,7 @@ impl Active<'_> {
         let (stem, answer_note) = match (answers, message.in_reply_to()) {
             (Some(Answers { several }), Some(asked)) => {
                 let responder = several.then(|| message.sender().as_str());
-                let note = AnswerNote {
-                    sender: agent.to_string(),
-                    id: asked.to_string(),
-                    responder: message.sender().to_string(),
-                };
-                (layout::reply_stem(asked.as_str(), responder), Some(note))
+                (layout::reply_stem(asked.as_str(), responder), Self::answer_note(message, agent))
             }
             (Some(_), None) | (None, _) => (message.id().to_string(), None),
         };
@@ -319,7 +361,7 @@ impl Active<'_> {
         }
         let wait = retry::backoff_ms(settings, attempt, uuid::Uuid::now_v7().as_u128() as u64);
         let mut story = self.story(&claimed, "deferred", now);
-        (story.by, story.took_us) = (Some(handler.described.clone()), Some(handler.took_us));
+        handler.tell(&mut story);
         (story.code, story.message) = (Some(refused.code.to_string()), Some(refused.message.clone()));
         let mut earlier = claimed.earlier.clone();
         let code = refused.code.to_string();
@@ -356,6 +398,22 @@ impl Decision {
             self.record.effects.push(Active::change_effect(&Change::Register(agent, registration)));
         }
     }
+}
+
+/// An answer, and what it is if it is a message of its own.
+pub(super) struct Answer {
+    pub effect: Effect,
+    pub sent: Option<Sent>,
+}
+
+/// An answer to what an extension sent: handled by it like any message, but not answered in turn.
+fn answer_to_extension(rendered: &Rendered, hops: u32, now: Now) -> Answer {
+    let text = rendered.to_vec();
+    let given = Given { file_identity: (0, 0), now_ms: now.wall_ms };
+    let message = Message::parse(text.clone(), given).expect("what the service writes is a message");
+    let name = ClaimName::sent(hops, message.id().as_str());
+    let effect = Effect::whole(Target::Room { name: name.to_string() }, text);
+    Answer { effect, sent: Some(Sent { name, message }) }
 }
 
 /// The message's text with the id and timestamp that it was given.

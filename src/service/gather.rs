@@ -8,6 +8,7 @@ use super::active::{Active, Ready};
 use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::drop_queue::{BATCH, Parked};
+use super::settle::undone;
 use super::waiting::Waiter;
 use crate::bus::claim::{self, Claim, FileState, Found, Opened};
 use crate::bus::layout::{ClaimName, WaitingName};
@@ -295,10 +296,11 @@ impl Active<'_> {
         let mut known: HashSet<&ClaimName> = HashSet::new();
         known.extend(self.lanes.claims().map(|job| &job.claimed.claim.name));
         known.extend(self.ready.iter().chain(&self.busy).map(|ready| &ready.name));
-        let decisions = || self.unsettled.iter().chain(&self.unfinished);
+        let decisions = || undone(&self.unfinished, &self.publisher, &self.unsettled);
         known.extend(decisions().map(|decision| &decision.record.claim));
         // Some of the deliveries of a split may be there already; all are ready when the split is finished.
         known.extend(decisions().flat_map(|decision| &decision.parts));
+        known.extend(decisions().flat_map(|decision| &decision.sent).map(|sent| &sent.name));
         let mut lost: Vec<ClaimName> = found.iter().filter(|name| !known.contains(name)).cloned().collect();
         lost.sort_by_key(|name| name.ticket);
         // What was announced as in flight and is in no list was in the batch that failed.

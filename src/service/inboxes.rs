@@ -40,17 +40,24 @@ struct Count {
 impl Inboxes {
     /// How many files this inbox has, exact if that is over `limit` (0 = none) and at most otherwise.
     pub fn count(&mut self, disk: &Disk, agent: &AgentId, limit: u64, now: Now) -> Result<u64, BusError> {
-        if let Some(count) = self.counts.get(agent.as_str()) {
-            let over = limit != 0 && count.at_most >= limit;
-            if !over || now.mono.saturating_duration_since(count.counted) < RECOUNT {
-                return Ok(count.at_most);
-            }
+        if !self.counts_anew(agent, limit, now)
+            && let Some(count) = self.counts.get(agent.as_str())
+        {
+            return Ok(count.at_most);
         }
         let mut files = 0;
         disk.for_each(&layout::inbox(agent.as_str()), |_, _| files += 1)?;
         let before = self.counts.insert(agent.to_string(), Count { at_most: files, counted: now.mono });
         self.total = self.total + files - before.map_or(0, |count| count.at_most);
         Ok(files)
+    }
+
+    /// Will [`Inboxes::count`] look into the folder?
+    pub fn counts_anew(&self, agent: &AgentId, limit: u64, now: Now) -> bool {
+        self.counts.get(agent.as_str()).is_none_or(|count| {
+            let over = limit != 0 && count.at_most >= limit;
+            over && now.mono.saturating_duration_since(count.counted) >= RECOUNT
+        })
     }
 
     /// One more file was put there.
@@ -74,6 +81,11 @@ impl Inboxes {
         Ok(folders)
     }
 
+    /// Will [`Inboxes::folders`] look?
+    pub fn lists_folders(&self) -> bool {
+        self.folders.is_none()
+    }
+
     /// One more inbox will be there.
     pub fn folder_made(&mut self) {
         self.folders = self.folders.map(|folders| folders + 1);
@@ -87,9 +99,7 @@ impl Inboxes {
     /// Everything in all inboxes that were counted: exact if that is over `limit` (0 = none), at most otherwise. Agents delete
     /// without telling, so a sum that is over the limit is counted anew, at most once in [`RECOUNT_ALL`].
     pub fn total(&mut self, disk: &Disk, limit: u64, now: Now) -> u64 {
-        let is_over = limit != 0 && self.total >= limit;
-        let is_due = self.counted_all.is_none_or(|at| now.mono.saturating_duration_since(at) >= RECOUNT_ALL);
-        if is_over && is_due {
+        if self.sums_anew(limit, now) {
             self.counted_all = Some(now.mono);
             for (agent, count) in &mut self.counts {
                 let mut files = 0;
@@ -101,6 +111,12 @@ impl Inboxes {
             self.total = self.counts.values().map(|count| count.at_most).sum();
         }
         self.total
+    }
+
+    /// Will [`Inboxes::total`] look into the folders?
+    pub fn sums_anew(&self, limit: u64, now: Now) -> bool {
+        let is_over = limit != 0 && self.total >= limit;
+        is_over && self.counted_all.is_none_or(|at| now.mono.saturating_duration_since(at) >= RECOUNT_ALL)
     }
 
     /// Gives back every lease whose file has not been renamed for [`LEASE`] since it was first seen here: no file time is

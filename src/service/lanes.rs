@@ -5,16 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::attempt::AtHand;
+use super::attempted::Left;
+use super::check::Answers;
 use super::claimed::Claimed;
-use super::wake::Wake;
+use super::stored::StateStore;
+use super::wake::{Wake, Waker};
 use crate::bus::layout::Ticket;
-use crate::extension::{Call, ErrorReply, ExtensionHost, Message as GuestMessage, Nowhere, Trust};
-use crate::message::{AgentId, Envelope, Handled};
+use crate::extension::{Attempted, Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
+use crate::message::{AgentId, Envelope};
 use crate::policy::Settings;
 
 /// How many claimed messages may wait in one lane, beside those that run.
@@ -24,8 +27,7 @@ const LANE_WAITS: usize = 32;
 #[derive(Debug)]
 pub struct Ended {
     pub ticket: Ticket,
-    pub handled: Handled,
-    pub took: Duration,
+    pub left: Left,
 }
 
 /// A message that an extension is to handle.
@@ -35,6 +37,10 @@ pub struct Job {
     pub extension: AgentId,
     pub envelope: Option<Envelope>,
     pub hops: u32,
+    /// It answers what the extension has sent.
+    pub answers: Option<Answers>,
+    /// How often in a row it ran in vain, because what it had read was changed meanwhile.
+    pub conflicts: u32,
 }
 
 #[derive(Debug)]
@@ -55,19 +61,31 @@ pub struct Lanes {
     host: Arc<ExtensionHost>,
     /// There is one if there are extensions.
     runtime: Option<tokio::runtime::Handle>,
-    wake: Sender<Wake>,
+    state: Arc<StateStore>,
+    wake: Waker,
     lanes: HashMap<AgentId, Lane>,
     running: HashMap<Ticket, Running>,
     arrivals: u64,
 }
 
 impl Lanes {
-    pub fn new(host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>, wake: Sender<Wake>) -> Lanes {
-        Lanes { host, runtime, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
+    pub fn new(
+        host: Arc<ExtensionHost>,
+        runtime: Option<tokio::runtime::Handle>,
+        state: Arc<StateStore>,
+        wake: Waker,
+    ) -> Lanes {
+        Lanes { host, runtime, state, wake, lanes: HashMap::new(), running: HashMap::new(), arrivals: 0 }
     }
 
     pub fn host(&self) -> &ExtensionHost {
         &self.host
+    }
+
+    /// From now on handlers start in this set of extensions.
+    pub fn use_set(&mut self, host: Arc<ExtensionHost>, runtime: Option<tokio::runtime::Handle>) {
+        self.host = host;
+        self.runtime = runtime;
     }
 
     /// May one more message be claimed for this extension?
@@ -96,14 +114,18 @@ impl Lanes {
     pub fn start(&mut self, job: Job) {
         let ticket = job.claimed.claim.name.ticket;
         let (host, wake) = (self.host.clone(), self.wake.clone());
+        let at_hand = Arc::new(AtHand::new(self.state.clone(), self.wake.clone()));
         let task = Task::of(&job);
-        let runtime =
-            self.runtime.as_ref().expect("a message is routed to an extension only where extensions were loaded");
+        let described = described(&host, &job.extension);
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("a message is routed to an extension only where one was loaded, and runtimes stay");
         let handle = runtime.spawn(async move {
             let began = Instant::now();
-            let handled = task.run(&host).await;
-            // The receiver is gone only when the service has ended, and with it the right to publish.
-            let _ = wake.send(Wake::Ended(Box::new(Ended { ticket, handled, took: began.elapsed() })));
+            let attempted = task.run(&host, at_hand.clone()).await;
+            let left = Left { attempted, changes: at_hand.take_changes(), took: began.elapsed(), described, host };
+            wake.wake(Wake::Ended(Box::new(Ended { ticket, left })));
         });
         self.lanes.entry(job.extension.clone()).or_default().running += 1;
         self.running.insert(ticket, Running { job, abort: handle.abort_handle() });
@@ -162,6 +184,14 @@ impl Lanes {
     }
 }
 
+/// An extension as the journal names it.
+fn described(host: &ExtensionHost, extension: &AgentId) -> String {
+    match host.package(extension.as_str()) {
+        Some(package) => format!("{extension} {} sha256:{}", package.about.version, package.sha256_hex()),
+        None => extension.to_string(),
+    }
+}
+
 /// What a handler's task owns while it runs.
 struct Task {
     extension: AgentId,
@@ -184,7 +214,7 @@ impl Task {
         }
     }
 
-    async fn run(&self, host: &ExtensionHost) -> Handled {
+    async fn run(&self, host: &ExtensionHost, at_hand: Arc<AtHand>) -> Attempted {
         let message = &self.message;
         let others: Vec<(&str, &str)> = message.extras().collect();
         let (action, payload) = match &self.envelope {
@@ -217,6 +247,6 @@ impl Task {
             trust: Trust::Unsigned,
             key_id: None,
         };
-        host.handle(self.extension.as_str(), call, Arc::new(Nowhere)).await.handled
+        host.handle(self.extension.as_str(), call, at_hand).await
     }
 }

@@ -8,12 +8,13 @@ use crate::message::{AgentId, Handled, Payload, ReplyBody};
 use crate::policy::route::Route;
 
 use super::active::Active;
-use super::check::{Checked, Verdict};
+use super::check::{Answers, Checked, Verdict};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::{Decision, Handler};
+use super::drop_queue::BATCH;
 use super::gather::Candidate;
-use super::lanes::{Ended, Job};
+use super::lanes::Job;
 use super::waiting::Due;
 
 impl Active<'_> {
@@ -21,6 +22,8 @@ impl Active<'_> {
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
         self.settle(now)?;
         self.inbox_states.borrow_mut().clear();
+        // One batch becomes visible while the next one is made; more of them would only take memory.
+        self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
             for candidate in self.gather(now)? {
                 let Some(claimed) = self.claim(candidate, now)? else { continue };
@@ -37,7 +40,7 @@ impl Active<'_> {
                     Route::Split(recipients) => self.split(claimed, &recipients, hops, now),
                     Route::Control => self.handle_control(claimed, hops, now)?,
                     Route::Extension(extension) => {
-                        self.enter_lane(claimed, extension, hops, now)?;
+                        self.enter_lane(claimed, extension, hops, answers, now)?;
                         continue;
                     }
                 };
@@ -91,8 +94,9 @@ impl Active<'_> {
         let decision = match verdict {
             Verdict::Go(_) => return Ok(()),
             Verdict::Refuse(refused) => self.dead(claimed, refused, None, None, 0, now)?,
+            Verdict::Loop(refused, hops) => self.dead(claimed, refused, None, None, hops, now)?,
             Verdict::Duplicate(of) => self.duplicate(claimed, of, now),
-            Verdict::Wait(until) => self.wait(claimed, Due::Date(until), "notBefore", now),
+            Verdict::Wait(until, why) => self.wait(claimed, Due::Date(until), why, now),
         };
         self.unsettled.push(decision);
         Ok(())
@@ -105,24 +109,19 @@ impl Active<'_> {
             Err(refused) => return self.dead(claimed, refused, None, None, hops, now),
         };
         self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.to_string() })?;
+        let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
+        self.tell_called(&claimed, &name);
         let began = std::time::Instant::now();
         let message = &claimed.message;
         let call = Call {
             message,
             action: envelope.as_ref().map_or(message.action().as_str(), |envelope| envelope.action.as_str()),
             parameters: envelope.as_ref().map_or(message.payload_text(), |envelope| envelope.parameters_text(message)),
-            bus: View {
-                now_ms: now.wall_ms,
-                uptime_ms: now.mono.saturating_duration_since(self.began).as_millis() as u64,
-                registered: self.registry.agents(),
-                extensions: &self.extensions,
-                agents_limit: self.core.settings.limits.agents,
-            },
+            bus: self.view(now),
         };
         let control::Answer { handled, change } = control::answer(&call);
-        let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
         let described = name.to_string();
-        let handler = Handler { name, described, took_us: began.elapsed().as_micros() as u64 };
+        let handler = Handler { name, described, took_us: began.elapsed().as_micros() as u64, log: Vec::new() };
         let mut decision = match handled {
             Handled::Reply(payload) => self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now)?,
             Handled::Failed(failure) => self.failed(claimed, &handler, hops, failure, envelope.as_ref(), now)?,
@@ -134,9 +133,27 @@ impl Active<'_> {
         Ok(decision)
     }
 
-    fn enter_lane(&mut self, claimed: Claimed, extension: AgentId, hops: u32, now: Now) -> Result<(), BusError> {
+    /// What control commands may know.
+    pub(super) fn view(&self, now: Now) -> View<'_> {
+        View {
+            now_ms: now.wall_ms,
+            uptime_ms: now.mono.saturating_duration_since(self.began).as_millis() as u64,
+            registered: self.registry.agents(),
+            extensions: &self.extensions,
+            agents_limit: self.core.settings.limits.agents,
+        }
+    }
+
+    fn enter_lane(
+        &mut self,
+        claimed: Claimed,
+        extension: AgentId,
+        hops: u32,
+        answers: Option<Answers>,
+        now: Now,
+    ) -> Result<(), BusError> {
         match self.envelope(&claimed.message) {
-            Ok(envelope) => self.lanes.add(Job { claimed, extension, envelope, hops }),
+            Ok(envelope) => self.lanes.add(Job { claimed, extension, envelope, hops, answers, conflicts: 0 }),
             Err(refused) => {
                 let decision = self.dead(claimed, refused, None, None, hops, now)?;
                 self.unsettled.push(decision);
@@ -156,31 +173,10 @@ impl Active<'_> {
                 self.lanes.add(job);
                 return Err(error);
             }
-            self.tell_called(&job);
+            self.tell_called(&job.claimed, &job.extension);
             self.lanes.start(job);
         }
         Ok(())
-    }
-
-    /// A handler has ended: what it answered becomes a decision. An error of the disk here leaves the claim in the room, where
-    /// it is found and handled again.
-    pub(super) fn ended(&mut self, ended: Ended) {
-        let Some(job) = self.lanes.ended(ended.ticket) else { return };
-        let now = Now::get();
-        let Job { claimed, extension, envelope, hops } = job;
-        let described = match self.lanes.host().package(extension.as_str()) {
-            Some(package) => format!("{extension} {} sha256:{}", package.about.version, package.sha256_hex()),
-            None => extension.to_string(),
-        };
-        let handler = Handler { name: extension, described, took_us: ended.took.as_micros() as u64 };
-        let decision = match ended.handled {
-            Handled::Reply(payload) => self.replied(claimed, &handler, hops, body(&payload), envelope.as_ref(), now),
-            Handled::Failed(failure) => self.failed(claimed, &handler, hops, failure, envelope.as_ref(), now),
-        };
-        match decision {
-            Ok(decision) => self.unsettled.push(decision),
-            Err(_) => self.relist = true,
-        }
     }
 }
 

@@ -4,15 +4,20 @@
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
-//! | `inboxes`, `registry` | what is known of the agents |
-//! | `requests`, `tend`, `stop`, `trouble`, `wake` | the command line's wishes, housekeeping, the end, errors, events |
+//! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
+//! | `inboxes`, `registry`, `installed` | what is known of the agents; which extensions there are |
+//! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
+//! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod attempt;
+mod attempted;
 mod calendar;
 mod check;
 mod claimed;
@@ -22,35 +27,39 @@ mod decide;
 mod drop_queue;
 mod gather;
 mod inboxes;
+mod installed;
 mod lanes;
 mod line;
 mod notice;
+mod publisher;
 mod registry;
 mod requests;
 mod settle;
 mod standby;
 mod stop;
+mod stored;
 mod tend;
 mod trouble;
 mod waiting;
 mod wake;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use notice::Notice;
 
 use crate::bus::file_system::{self, Verdict};
 use crate::bus::log::Durability;
 use crate::bus::{self, BusError, Disk};
-use crate::extension::{self, ExtensionHost};
+use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
+use installed::Installed;
 use trouble::Trouble;
-use wake::Wake;
+use wake::{Wake, Waker, Wakes};
 
 /// What a service is to serve.
 #[derive(Clone, Debug)]
@@ -75,23 +84,22 @@ pub struct Service {
     config: Config,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
-    wakes: Receiver<Wake>,
+    wake: Waker,
+    wakes: Wakes,
 }
 
 /// Stops a service from anywhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Stopper {
     /// Asks the service to stop: what runs may finish for 6 s, and within 10 s [`Service::run`] returns.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // The receiver is gone only when the service has ended already.
-        let _ = self.wake.send(Wake::Stop);
+        self.wake.wake(Wake::Stop);
     }
 }
 
@@ -100,11 +108,9 @@ pub(crate) struct Core {
     disk: Arc<Disk>,
     settings: Settings,
     say: Arc<dyn Fn(&Notice) + Send + Sync>,
-    /// For the handlers of extensions; there is none where there are no extensions.
-    runtime: Option<tokio::runtime::Runtime>,
-    host: Arc<ExtensionHost>,
+    installed: Installed,
     stopped: Arc<AtomicBool>,
-    wake: Sender<Wake>,
+    wake: Waker,
 }
 
 impl Core {
@@ -124,19 +130,10 @@ impl Core {
     }
 }
 
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Handlers that were cancelled end on their own; nobody waits for what they would say.
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl Service {
     /// Prepares a service. `say` is called with everything it has to say, from the thread that runs it.
     pub fn new(config: Config, say: impl Fn(&Notice) + Send + Sync + 'static) -> Service {
-        let (wake, wakes) = channel();
+        let (wake, wakes) = Wakes::new();
         Service { config, say: Arc::new(say), stopped: Arc::new(AtomicBool::new(false)), wake, wakes }
     }
 
@@ -159,27 +156,27 @@ impl Service {
             check_file_system(&disk)?;
         }
         ignore_lease_signal();
-        let (runtime, host) = load_extensions(&self.config, &*self.say);
+        let installed = installed(&self.config, self.wake.clone());
+        installed.load_now(&*self.say);
         let core = Core {
             disk,
             settings: self.config.settings,
             say: self.say,
-            runtime,
-            host: Arc::new(host),
+            installed,
             stopped: self.stopped,
             wake: self.wake,
         };
-        let (mut watch, watching) = wake::Watch::begin(core.disk.path(), core.wake.clone());
-        if let Err(error) = watching {
+        let mut wakes = self.wakes;
+        if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
             core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
         }
         let mut trouble = Trouble::default();
-        while let Some((room, log)) = standby::wait(&core, &self.wakes, mode)? {
+        while let Some((room, log)) = standby::wait(&core, &mut wakes, mode)? {
             core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
-            let end = match Active::begin(&core, room, log, core.host.clone(), core.wake.clone()) {
+            let end = match Active::begin(&core, room, log) {
                 Ok(active) => {
                     trouble = Trouble::default();
-                    active.run(&self.wakes, &mut watch, mode)?
+                    active.run(&mut wakes, mode)?
                 }
                 Err(BusError::RoomGone) => End::Replaced,
                 // The room is left to the next term, which may be our own.
@@ -187,7 +184,7 @@ impl Service {
                     if trouble.begin(Instant::now()) {
                         core.say(&Notice::Trouble { what: error.to_string() });
                     }
-                    standby::pause(&self.wakes, trouble.left(Instant::now()));
+                    standby::pause(&mut wakes, trouble.left(Instant::now()));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -210,37 +207,11 @@ fn check_file_system(disk: &Disk) -> Result<(), BusError> {
     }
 }
 
-fn load_extensions(
-    config: &Config,
-    say: &(dyn Fn(&Notice) + Send + Sync),
-) -> (Option<tokio::runtime::Runtime>, ExtensionHost) {
+fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
-    let folder = beside.join(&config.settings.extensions.dir);
-    let trouble = |what: String| say(&Notice::Trouble { what });
-    if !extension::any_in(&folder) {
-        return (None, ExtensionHost::empty());
-    }
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
-    let runtime = match built {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            trouble(format!("cannot start the extensions: {error}"));
-            return (None, ExtensionHost::empty());
-        }
-    };
     let configuration = extension::Configuration::from_settings(&config.settings, beside);
-    match runtime.block_on(ExtensionHost::load(&folder, &configuration)) {
-        Ok((host, broken)) => {
-            for extension::Broken { name, path, reason } in broken {
-                say(&Notice::BrokenExtension { name, path, reason });
-            }
-            (Some(runtime), host)
-        }
-        Err(error) => {
-            trouble(error.to_string());
-            (Some(runtime), ExtensionHost::empty())
-        }
-    }
+    let grace = Duration::from_millis(config.settings.bus.grace_ms);
+    Installed::new(beside.join(&config.settings.extensions.dir), configuration, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

@@ -48,6 +48,10 @@ pub enum Notice {
         path: PathBuf,
         reason: String,
     },
+    /// Another set of extensions was taken up: these.
+    Extensions {
+        names: Vec<String>,
+    },
     /// Stopping was asked for; `running` handlers may still finish.
     Stopping {
         running: usize,
@@ -84,6 +88,8 @@ impl fmt::Display for Notice {
                     shown(reason)
                 )
             }
+            Notice::Extensions { names } if names.is_empty() => f.write_str("there are no extensions any more"),
+            Notice::Extensions { names } => write!(f, "extensions: {}", shown(&names.join(", "))),
             Notice::Stopping { running: 0 } => f.write_str("stopping"),
             Notice::Stopping { running } => {
                 write!(f, "stopping; {running} {} may still finish", plural(*running, "handler", "handlers"))

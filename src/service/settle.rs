@@ -1,19 +1,20 @@
 //! Commit, publish, finish: what makes decisions true, in that order, and the checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::active::{Active, Ready};
 use super::claimed::Claimed;
 use super::clock::Now;
-use super::decide::Decision;
-use super::lanes::Job;
+use super::decide::{Decision, Sent};
+use super::publisher::{Outcome as Published, Publisher};
 use super::waiting::Waiter;
 use crate::bus::BusError;
 use crate::bus::log::Durability;
 use crate::bus::publish;
-use crate::bus::record::{Finish, IdState, Record};
+use crate::bus::record::{Finish, IdState, Record, Target};
 use crate::message::{AgentId, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
@@ -32,8 +33,24 @@ struct Accepted<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentLine<'a> {
+    id: &'a str,
+    sender: &'a str,
+    recipient: String,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<&'a str>,
+    /// The ticket of the message whose handling sent it.
+    from: String,
+}
+
+#[derive(Serialize)]
 struct Called<'a> {
     id: &'a str,
+    sender: &'a str,
+    recipient: &'a str,
+    action: &'a str,
     by: &'a str,
 }
 
@@ -41,6 +58,12 @@ struct Called<'a> {
 struct Outcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     to: Vec<PathBuf>,
@@ -51,7 +74,8 @@ struct Outcome<'a> {
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
     pub(super) fn may_claim(&self) -> bool {
-        self.unsettled.is_empty() && self.unfinished.len() < MAX_UNFINISHED
+        let in_hand = self.unfinished.len() + self.publisher.len();
+        self.unsettled.is_empty() && in_hand < MAX_UNFINISHED && !self.waits_for_extensions
     }
 
     /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.
@@ -59,9 +83,15 @@ impl Active<'_> {
         if !self.unsettled.is_empty() {
             self.commit()?;
         }
+        self.take_published(now)?;
         if !self.unfinished.is_empty() {
             self.finish_decided(now)?;
         }
+        self.note(now)
+    }
+
+    /// Writes down what is finished.
+    pub(super) fn note(&mut self, now: Now) -> Result<(), BusError> {
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         if self.log.is_full() || self.drop.needs_checkpoint() {
@@ -88,49 +118,67 @@ impl Active<'_> {
         let batch: Vec<(&Record, &[u8])> =
             self.unsettled.iter().map(|decision| (&decision.record, decision.text())).collect();
         self.log.commit(disk, room, &batch)?;
-        self.unfinished.append(&mut self.unsettled);
-        self.chosen.clear();
+        self.unfinished.extend(self.unsettled.drain(..).map(Arc::new));
         Ok(())
     }
 
-    /// Publishes and finishes what is decided. One that fails does not hold up the others.
+    /// Has what is decided published and finished: here if it is little, else beside the line (see [`super::publisher`]).
     fn finish_decided(&mut self, now: Now) -> Result<(), BusError> {
-        let mut failed = None;
-        for decision in std::mem::take(&mut self.unfinished) {
-            match self.finish(&decision) {
-                Ok(()) => self.finished(decision, now),
-                Err(BusError::RoomGone) => return Err(BusError::RoomGone),
+        let batch = std::mem::take(&mut self.unfinished);
+        let done = self.publisher.publish(batch);
+        // The names of the next batch are looked up in folders as they are then.
+        self.folders = publish::Folders::default();
+        self.take_in(done, now)
+    }
+
+    /// Takes in what the publisher has done so far, without waiting.
+    fn take_published(&mut self, now: Now) -> Result<(), BusError> {
+        let done: Vec<Published> = std::iter::from_fn(|| self.publisher.try_take()).collect();
+        self.take_in(done, now)
+    }
+
+    /// Waits until at most `left` decisions are with the publisher.
+    pub(super) fn wait_for_publisher(&mut self, left: usize, now: Now) -> Result<(), BusError> {
+        let mut done = Vec::new();
+        while self.publisher.len() > left {
+            done.extend(self.publisher.take());
+        }
+        self.take_in(done, now)
+    }
+
+    /// Takes in how decisions ended. One that failed does not hold up the others.
+    fn take_in(&mut self, done: Vec<Published>, now: Now) -> Result<(), BusError> {
+        let (mut failed, mut gone) = (None, false);
+        for (decision, outcome) in done {
+            match outcome {
+                Ok(()) => self.finished(&decision),
+                Err(BusError::RoomGone) => gone = true,
                 Err(error) => {
                     self.unfinished.push(decision);
                     failed = Some(error);
                 }
             }
         }
-        self.folders = publish::Folders::default();
-        match failed {
-            None => Ok(()),
-            Some(error) => {
-                if self.trouble.begin_aside(now.mono) {
-                    self.core.say(&super::Notice::Trouble { what: error.to_string() });
-                }
-                Ok(())
-            }
+        if gone {
+            return Err(BusError::RoomGone);
         }
+        if let Some(error) = failed
+            && self.trouble.begin_aside(now.mono)
+        {
+            self.core.say(&super::Notice::Trouble { what: error.to_string() });
+        }
+        Ok(())
     }
 
-    fn finish(&mut self, decision: &Decision) -> Result<(), BusError> {
-        let (disk, room) = (&self.core.disk, &self.room);
-        let record = &decision.record;
-        room.beat_if_due(disk)?;
-        publish::publish(disk, room, &|staged| room.file(staged), &mut self.folders, record)?;
-        let claimed = room.file(record.claim.to_string());
-        publish::finish(disk, room, &claimed, &mut self.folders, &record.finish)
+    /// Everything that is decided and not known to be finished.
+    pub(super) fn undone(&self) -> impl Iterator<Item = &Decision> {
+        undone(&self.unfinished, &self.publisher, &self.unsettled)
     }
 
     /// Everything about it is visible: what is remembered, and what may go on now.
-    fn finished(&mut self, decision: Decision, now: Now) {
+    fn finished(&mut self, decision: &Decision) {
         let record = &decision.record;
-        self.tell_outcome(&decision);
+        self.tell_outcome(decision);
         self.journal.finished(&self.core.disk, record, decision.text());
         self.calendar.archived();
         let ticket = record.claim.ticket;
@@ -146,17 +194,30 @@ impl Active<'_> {
         if self.alone.as_ref() == Some(&record.claim) {
             self.alone = None;
         }
-        self.ready.extend(decision.parts.iter().map(|part| Ready {
-            name: part.clone(),
-            suspect: false,
-            earlier: Vec::new(),
-        }));
-        self.wait_for_due(&decision);
+        self.state.published(&record.effects);
+        for sent in &decision.sent {
+            self.tell_sent(decision, sent);
+        }
+        let made = decision.parts.iter().chain(decision.sent.iter().map(|sent| &sent.name));
+        self.ready.extend(made.map(|name| Ready { name: name.clone(), suspect: false, earlier: Vec::new() }));
+        self.wait_for_due(decision);
         if let Some(key) = &decision.key {
             self.in_flight.remove(key);
             self.drop.unblock(key);
         }
-        let _ = now;
+        self.forget_names(record);
+    }
+
+    /// Its names are there now for everybody to see.
+    fn forget_names(&mut self, record: &Record) {
+        for effect in &record.effects {
+            if matches!(effect.to, Target::Inbox { .. }) {
+                self.chosen.remove(&effect.to.path(Path::new("")));
+            }
+        }
+        if self.publisher.is_idle() && self.unfinished.is_empty() && self.unsettled.is_empty() {
+            self.coming.clear();
+        }
     }
 
     fn wait_for_due(&mut self, decision: &Decision) {
@@ -169,6 +230,7 @@ impl Active<'_> {
 
     /// Lets the log begin again, once everything in it is done and on the disk. Not while something is in hand that is decided.
     pub(super) fn checkpoint(&mut self, now: Now) -> Result<(), BusError> {
+        self.wait_for_publisher(0, now)?;
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         if self.pinned || !self.unsettled.is_empty() || !self.unfinished.is_empty() {
@@ -216,12 +278,34 @@ impl Active<'_> {
         self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
     }
 
-    pub(super) fn tell_called(&mut self, job: &Job) {
-        let now = Now::get();
-        let message = &job.claimed.message;
-        let more = Called { id: message.id().as_str(), by: job.extension.as_str() };
+    /// The first line of a message that did not come by the drop: which one brought it about.
+    fn tell_sent(&mut self, decision: &Decision, sent: &Sent) {
+        let message = &sent.message;
+        let more = SentLine {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: message.recipient().to_string(),
+            action: message.action().as_str(),
+            in_reply_to: message.in_reply_to().map(MessageId::as_str),
+            from: decision.record.claim.ticket.to_string(),
+        };
         let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &job.claimed.claim.name, more);
+        self.journal.step(&self.core.disk, day, decision.record.story.at, "sent", &sent.name, more);
+    }
+
+    /// The handling of a message begins.
+    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId) {
+        let now = Now::get();
+        let message = &claimed.message;
+        let more = Called {
+            id: message.id().as_str(),
+            sender: message.sender().as_str(),
+            recipient: by.as_str(),
+            action: message.action().as_str(),
+            by: by.as_str(),
+        };
+        let day = &self.calendar.day;
+        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &claimed.claim.name, more);
     }
 
     /// The line that names the outcome, where the last line alone does not (`finished` follows `replied` and the like).
@@ -232,10 +316,26 @@ impl Active<'_> {
         }
         let story = &record.story;
         let to = record.effects.iter().map(|effect| effect.to.path("".as_ref())).collect();
-        let more = Outcome { id: story.id.as_deref(), by: story.by.as_deref(), to, code: story.code.as_deref() };
+        let more = Outcome {
+            id: story.id.as_deref(),
+            sender: story.sender.as_deref(),
+            recipient: story.recipient.as_deref(),
+            action: story.action.as_deref(),
+            by: story.by.as_deref(),
+            to,
+            code: story.code.as_deref(),
+        };
         let day = &self.calendar.day;
         self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
     }
+}
+
+pub(super) fn undone<'a>(
+    unfinished: &'a [Arc<Decision>],
+    publisher: &'a Publisher,
+    unsettled: &'a [Decision],
+) -> impl Iterator<Item = &'a Decision> {
+    unfinished.iter().chain(publisher.in_hand()).map(Arc::as_ref).chain(unsettled)
 }
 
 impl Decision {

@@ -1,13 +1,12 @@
 //! Standing by: looking at who is active, until nobody is.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::clock::Now;
 use super::notice::Notice;
 use super::trouble::Trouble;
-use super::wake::Wake;
+use super::wake::{Wake, Wakes};
 use super::{Core, Mode};
 use crate::bus::log::Log;
 use crate::bus::place::Place;
@@ -16,7 +15,7 @@ use crate::bus::term::{self, Holder, Lease, Look};
 use crate::bus::{BusError, journal, time};
 
 /// Waits for the bus. `None`: stopped, or (once) somebody else is active.
-pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
+pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
     let here = Arc::new(Place::here(&core.disk));
     let interval = Duration::from_millis(core.settings.bus.look_ms);
     let mut watch =
@@ -50,12 +49,15 @@ pub fn wait(core: &Core, wakes: &Receiver<Wake>, mode: Mode) -> Result<Option<(R
 }
 
 /// Waits for a reason to look again; events of the drop are none, somebody else sees to them.
-pub fn pause(wakes: &Receiver<Wake>, wait: Duration) {
+pub fn pause(wakes: &mut Wakes, wait: Duration) {
     let until = Instant::now() + wait;
+    wakes.pause();
     loop {
-        match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Wake::LockFree | Wake::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-            Ok(Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_)) => {}
+        match wakes.wait(until.saturating_duration_since(Instant::now())) {
+            Some(Wake::LockFree | Wake::Stop) | None => return,
+            Some(
+                Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_) | Wake::Ask(_) | Wake::Extensions,
+            ) => {}
         }
     }
 }
@@ -130,7 +132,7 @@ fn wait_for_lock(core: &Core, holder: Holder) {
     let spawned = std::thread::Builder::new().name("postroom-lock".into()).spawn(move || {
         // Whatever it ends with, the next look says what is the case.
         let _ = term::wait_for_lock(&disk, &holder.lock);
-        let _ = wake.send(Wake::LockFree);
+        wake.wake(Wake::LockFree);
     });
     // Without a thread the looks alone find out, later.
     drop(spawned);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::active::{Active, End};
+use super::claimed::Claimed;
 use super::clock::Now;
 use super::gather::Candidate;
 use super::notice::Notice;
@@ -115,9 +116,14 @@ impl Active<'_> {
             return;
         }
         for job in self.lanes.cancel_running() {
-            let decision = self.wait(job.claimed, Due::Date(0), "the service was stopped while it ran", now);
-            self.unsettled.push(decision);
+            self.put_off_for_stop(job.claimed, now);
         }
+    }
+
+    /// It ran while the service was stopping: due at once, uncounted.
+    pub(super) fn put_off_for_stop(&mut self, claimed: Claimed, now: Now) {
+        let decision = self.wait(claimed, Due::Date(0), "the service was stopped while it ran", now);
+        self.unsettled.push(decision);
     }
 
     /// Has stopping taken so long that the service ends as it is?

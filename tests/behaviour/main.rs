@@ -13,6 +13,7 @@ mod messages;
 #[allow(dead_code)]
 #[path = "../extension/mock.rs"]
 mod mock;
+mod new_sets;
 mod order;
 mod records;
 mod retries;

@@ -45,7 +45,7 @@ fn the_journal_has_a_line_for_every_step() {
     let bus = busy();
     let all = ["echo", "note", "sum", "both", "lost", "slow", "later"].map(|id| format!("{id}: {}", told(&bus, id)));
     assert_snapshot!(all.join("\n"), @"
-    echo: accepted replied finished
+    echo: accepted called replied finished
     note: accepted delivered finished accepted duplicate finished
     sum: accepted called replied finished
     both: accepted split finished called.2 delivered.1 finished.1 replied.2 finished.2
@@ -60,6 +60,12 @@ fn the_journal_has_a_line_for_every_step() {
         assert_eq!((&line["v"], &line["term"], &line["n"]), (&json!(1), &json!(1), &json!(n + 1)), "{line}");
         assert!(line["at"].is_u64() && line["attempt"].is_u64() && line["instance"].is_string(), "{line}");
         assert_eq!(string(line, "ticket").len().min(36), 36);
+        // Whoever watches the journal grow sees in each line which message it is about.
+        if line["id"] != Value::Null {
+            for field in ["sender", "recipient", "action"] {
+                assert!(line[field].is_string(), "{field} is missing in {line}");
+            }
+        }
     }
 }
 
@@ -151,7 +157,7 @@ fn a_line_that_a_crash_left_torn_stands_alone() {
     bus.drop("2.json", echo("m-2", "alice", "1")).once();
     let lines = fs::read_to_string(&journal).unwrap();
     let whole: Vec<&str> = lines.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).collect();
-    assert_eq!((whole.len(), lines.lines().count()), (6, 7));
+    assert_eq!((whole.len(), lines.lines().count()), (8, 9));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_second_service_stands_by_and_takes_over_when_the_first_is_killed() {
     inbox/alice/m-2.reply.json
     ");
     let terms: Vec<u64> = bus.journal().iter().map(|line| line["term"].as_u64().unwrap()).collect();
-    assert_eq!(terms, [1, 1, 1, 2, 2, 2]);
+    assert_eq!(terms, [1, 1, 1, 1, 2, 2, 2, 2]);
 }
 
 #[test]

@@ -53,12 +53,14 @@ pub struct Guest {
     lifted: String,
     exports: String,
     after: String,
+    /// Before the types of `run` and `handle`.
+    kind: &'static str,
 }
 
 /// One whose core functions are these.
 pub fn guest(core: &str) -> Guest {
     let (imports, passed_on, aliases, lowered, lifted, exports, after) = Default::default();
-    Guest { imports, passed_on, aliases, lowered, core: core.into(), lifted, exports, after }
+    Guest { imports, passed_on, aliases, lowered, core: core.into(), lifted, exports, after, kind: "" }
 }
 
 /// One that replies with its payload.
@@ -76,13 +78,59 @@ impl Guest {
         self.imports += &format!("(import \"{interface}\" (instance ${id} {declarations}))\n");
         self.passed_on += &format!("(with \"{interface}\" (instance ${id}))");
         for (name, signature) in functions {
+            let function = id_of(name);
             self.aliases += &format!(
-                "(alias export ${id} \"{name}\" (func ${name}))
-                 (core func ${name}-lowered (canon lower (func ${name}) {WITH_MEMORY}))\n"
+                "(alias export ${id} \"{name}\" (func ${function}))
+                 (core func ${function}-lowered (canon lower (func ${function}) {WITH_MEMORY}))\n"
             );
-            self.lowered += &format!("(export \"{name}\" (func ${name}-lowered))");
-            self.core = format!("(import \"imported\" \"{name}\" (func ${name} {signature}))\n{}", self.core);
+            self.lowered += &format!("(export \"{name}\" (func ${function}-lowered))");
+            self.core = format!("(import \"imported\" \"{name}\" (func ${function} {signature}))\n{}", self.core);
         }
+        self
+    }
+
+    /// The same for an interface that uses a resource of another one, which is imported already.
+    pub fn importing_with(
+        mut self,
+        interface: &str,
+        of: &str,
+        resource: &str,
+        declarations: &str,
+        functions: &[(&str, &str)],
+    ) -> Guest {
+        self.imports += &format!("(alias export ${of} \"{resource}\" (type ${resource}-outer))\n", of = id_of(of));
+        let used = format!(
+            "(alias outer 1 ${resource}-outer (type ${resource}-used)) (export \"{resource}\" (type ${resource} (eq ${resource}-used)))"
+        );
+        self.importing(interface, &format!("{used} {declarations}"), functions)
+    }
+
+    /// `$drop` destroys this imported resource.
+    pub fn dropping(mut self, interface: &str, resource: &str) -> Guest {
+        self.aliases += &format!(
+            "(alias export ${id} \"{resource}\" (type ${resource}))
+             (core func $drop-lowered (canon resource.drop ${resource}))\n",
+            id = id_of(interface)
+        );
+        self.lowered += "(export \"drop\" (func $drop-lowered))";
+        self.core = format!("(import \"imported\" \"drop\" (func $drop (param i32)))\n{}", self.core);
+        self
+    }
+
+    /// Exports an interface that uses an imported resource, which was made known with [`Guest::dropping`].
+    pub fn exporting_with(mut self, interface: &str, of: &str, resource: &str, functions: &[(&str, &str)]) -> Guest {
+        let (id, of) = (id_of(interface), id_of(of));
+        let outer = format!("(alias export ${of} \"{resource}\" (type ${resource}-of-{id}))");
+        let mut instance = format!("(export \"{resource}\" (type ${resource}-of-{id}))");
+        for (name, signature) in functions {
+            self.lifted += &format!(
+                "(func ${name}-lifted {signature} (canon lift (core func $i \"{name}\") {WITH_MEMORY}))
+                 (export \"{name}\" (func ${name}-lifted))\n"
+            );
+            instance += &format!("(export \"{name}\" (func $body \"{name}\"))");
+        }
+        self.exports +=
+            &format!("{outer} (instance $of-{id} {instance}) (export \"{interface}\" (instance $of-{id}))\n");
         self
     }
 
@@ -101,6 +149,12 @@ impl Guest {
         self
     }
 
+    /// Its `handle` is an `async func`, so it may wait.
+    pub fn waiting(mut self) -> Guest {
+        self.kind = "async";
+        self
+    }
+
     /// Text of the component that comes last.
     pub fn with(mut self, text: &str) -> Guest {
         self.after += text;
@@ -115,7 +169,7 @@ impl Guest {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let Guest { imports, passed_on, aliases, lowered, core, lifted, exports, after } = self;
+        let Guest { imports, passed_on, aliases, lowered, core, lifted, exports, after, kind } = self;
         // Imports come first in a core module, so the memory is one.
         let (imported, own): (Vec<&str>, Vec<&str>) =
             core.lines().partition(|line| line.trim_start().starts_with("(import "));
@@ -135,13 +189,13 @@ impl Guest {
                     {PAIR} {own})
                 (core instance $i (instantiate $m
                     (with "memory" (instance $memory)) (with "imported" (instance {lowered}))))
-                (func $run (param "payload" string) (result string) (canon lift (core func $i "run") {WITH_MEMORY}))
+                (func $run {kind} (param "payload" string) (result string) (canon lift (core func $i "run") {WITH_MEMORY}))
                 (export "run" (func $run))
                 {lifted})
             (instance $body (instantiate $own {passed_on}))
             {exports}
             (component $adapter
-                (import "run" (func $run (param "payload" string) (result string)))
+                (import "run" (func $run {kind} (param "payload" string) (result string)))
                 (core module $memory-module {MEMORY})
                 (core instance $memory (instantiate $memory-module))
                 (core func $run-lowered (canon lower (func $run) {WITH_MEMORY}))
@@ -157,7 +211,7 @@ impl Guest {
                 (core instance $i (instantiate $m
                     (with "memory" (instance $memory)) (with "run" (instance (export "run" (func $run-lowered))))))
                 {TYPES}
-                (func $f {HANDLE} (canon lift (core func $i "handle") {WITH_MEMORY}))
+                (func $f {kind} {HANDLE} (canon lift (core func $i "handle") {WITH_MEMORY}))
                 (export "handle" (func $f)))
             (instance $handler (instantiate $adapter (with "run" (func $body "run"))))
             (export "postroom:extension/handler@1.0.0" (instance $handler))
@@ -166,9 +220,10 @@ impl Guest {
     }
 }
 
-/// The name of an interface, as an identifier of the text format.
-fn id_of(interface: &str) -> String {
-    interface.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+/// A name, as an identifier of the text format: `[method]cell.get` is `$method-cell-get`.
+fn id_of(name: &str) -> String {
+    let id: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    id.trim_matches('-').to_owned()
 }
 
 /// A component of its own with these types and core functions, exported as an interface: for types that need names.

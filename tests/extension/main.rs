@@ -3,7 +3,11 @@
 mod broken;
 mod handling;
 mod install;
+mod host;
 mod linked;
+mod linking_async;
+mod linking_calls;
+mod linking_resources;
 mod linking_values;
 mod misbehaving;
 mod mock;

@@ -4,6 +4,7 @@
 //! Nothing here is killed or timed; which states a kill can leave is for `tests/sweep`.
 
 mod boots;
+mod kept;
 mod old_rooms;
 mod put_off;
 mod registrations;

@@ -8,6 +8,7 @@
 
 mod auditor;
 mod cases;
+mod counting;
 mod errors;
 mod harness;
 mod install;

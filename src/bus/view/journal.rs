@@ -14,7 +14,7 @@ use crate::bus::disk::DiskError;
 use crate::bus::error::BusError;
 use crate::bus::journal::VERSION;
 use crate::bus::layout;
-use crate::bus::record::EarlierAttempt;
+use crate::bus::record::{EarlierAttempt, LoggedLine};
 
 const PACKED: &str = ".jsonl.zst";
 
@@ -67,6 +67,11 @@ pub struct JournalLine {
     pub took_us: Option<u64>,
     pub code: Option<String>,
     pub message: Option<String>,
+    /// The message whose handling sent this one.
+    pub from: Option<String>,
+    /// What extensions wrote in the attempt.
+    #[serde(default)]
+    pub log: Vec<LoggedLine>,
     #[serde(default)]
     pub earlier: Vec<EarlierAttempt>,
     pub now_at: Option<PathBuf>,

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use postroom::bus::layout;
+use postroom::bus::layout::{self, ClaimName};
 use postroom::bus::time;
 use postroom::bus::view::{Day, Item, JournalLine, State, View};
 use uuid::Uuid;
 
-use super::{Effect, MessageStory, Step, Whereabouts};
+use super::{Effect, MessageStory, SentOn, Step, Whereabouts};
 use crate::cli::Failure;
 
 const DAY_MS: u64 = 86_400_000;
@@ -125,6 +125,9 @@ fn story(
             effects.push(Effect { there: view.exists(&effect.to)?, path: effect.to.clone() });
         }
     }
+    let names = lines.iter().flat_map(|line| &line.effects).filter_map(|effect| effect.to.to_str());
+    let sent = names.filter_map(ClaimName::parse).filter(|name| name.sent.is_some() && name.ticket.part.is_none());
+    let sent = sent.map(|name| SentOn { ticket: name.ticket.to_string(), id: name.stem }).collect();
     let first = lines.first().map_or(0, |line| line.at);
     Ok(MessageStory {
         id: said(|line| &line.id),
@@ -135,6 +138,7 @@ fn story(
         ticket: root,
         now,
         effects,
+        sent,
         steps: lines.into_iter().map(|line| step(line, first)).collect(),
     })
 }
@@ -152,6 +156,8 @@ fn step(line: JournalLine, first: u64) -> Step {
         took_us: line.took_us,
         code: line.code,
         message: line.message,
+        from: line.from,
+        log: line.log,
     }
 }
 
@@ -212,6 +218,7 @@ fn unjournalled(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
                 steps: Vec::new(),
                 now: vec![Whereabouts { ticket, state: item.state.as_str(), path: Some(item.path) }],
                 effects: Vec::new(),
+                sent: Vec::new(),
             });
         }
     }

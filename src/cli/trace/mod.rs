@@ -5,6 +5,7 @@ mod show;
 
 use std::path::PathBuf;
 
+use postroom::bus::record::LoggedLine;
 use serde::Serialize;
 
 use super::print::Format;
@@ -45,6 +46,9 @@ struct MessageStory {
     now: Vec<Whereabouts>,
     /// What it brought about.
     effects: Vec<Effect>,
+    /// The tickets of the messages that its handler sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sent: Vec<SentOn>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +72,12 @@ struct Step {
     code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// The ticket of the message whose handling sent this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// What extensions wrote in this attempt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<LoggedLine>,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +86,13 @@ struct Whereabouts {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct SentOn {
+    ticket: String,
+    /// The beginning of its id, as far as its name in the room has it.
+    id: String,
 }
 
 #[derive(Debug, Serialize)]

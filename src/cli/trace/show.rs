@@ -1,7 +1,9 @@
 //! A story for people.
 
+use postroom::bus::layout;
+
 use super::{Effect, MessageStory, Step, Story, Whereabouts};
-use crate::cli::print::{BOLD, DIM, GOOD, WARN, styled};
+use crate::cli::print::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use crate::cli::table::{Cell, cell, number, table};
 use crate::cli::tail::style_of;
 use crate::cli::{text, units};
@@ -27,7 +29,7 @@ fn message(story: &MessageStory) -> String {
     }
     if let Some(first) = story.steps.first() {
         out.push_str(&format!("{}  {}\n\n", styled(DIM, "began"), postroom::bus::time::readable(first.at)));
-        let rows: Vec<Vec<Cell>> = story.steps.iter().map(|step| row(step, &story.ticket)).collect();
+        let rows: Vec<Vec<Cell>> = story.steps.iter().flat_map(|step| rows(step, &story.ticket)).collect();
         out.push_str(&table(&["after", "step", "delivery", "details"], &rows));
     }
     out.push('\n');
@@ -37,7 +39,26 @@ fn message(story: &MessageStory) -> String {
     for effect in &story.effects {
         out.push_str(&brought(effect));
     }
+    for sent in &story.sent {
+        let (id, ticket) = (text::field(&sent.id), text::field(&sent.ticket));
+        out.push_str(&format!("{}  {id} ({})\n", styled(BOLD, "sent"), styled(DIM, format!("ticket {ticket}"))));
+    }
     out
+}
+
+/// A step, and below it what extensions wrote in the attempt that it ends.
+fn rows(step: &Step, root: &str) -> Vec<Vec<Cell>> {
+    let mut rows = vec![row(step, root)];
+    rows.extend(step.log.iter().map(|line| {
+        let style = match line.level.as_str() {
+            "error" => BAD,
+            "warn" => WARN,
+            _ => DIM,
+        };
+        let says = format!("{}: {}", text::field(&line.by), text::sentence(&line.text));
+        vec![cell(""), cell(text::field(&line.level)).style(style), cell(""), cell(says)]
+    }));
+    rows
 }
 
 fn row(step: &Step, root: &str) -> Vec<Cell> {
@@ -70,6 +91,7 @@ fn details(step: &Step) -> String {
         (Some(only), None) | (None, Some(only)) => details.push(text::sentence(only)),
         (None, None) => {}
     }
+    details.extend(step.from.as_deref().map(|from| format!("because of {}", text::field(from))));
     details.join(", ")
 }
 
@@ -92,6 +114,7 @@ fn now(place: &Whereabouts, story: &MessageStory) -> String {
 
 fn brought(effect: &Effect) -> String {
     let path = text::path(&effect.path);
+    let what = if effect.path.starts_with(layout::STATE) { "stored" } else { "published" };
     let state = if effect.there { styled(GOOD, "there") } else { styled(DIM, "taken") };
-    format!("{}  {path} ({state})\n", styled(BOLD, "published"))
+    format!("{}  {path} ({state})\n", styled(BOLD, what))
 }

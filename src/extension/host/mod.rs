@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod console;
 mod failure;
+mod invoke;
 mod log;
 mod random;
 mod state;
@@ -47,7 +48,7 @@ pub(super) fn add_granted(linker: &mut Linker<Tenant>, importer: &Arc<Importer>)
     for grant in importer.grants.iter() {
         match grant {
             Grant::Bus => bus::add(&mut interface(linker, grant.as_str())?, importer)?,
-            Grant::Invoke => {}
+            Grant::Invoke => invoke::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::State => state::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::Log => log::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::Config => config::add(&mut interface(linker, grant.as_str())?, importer)?,

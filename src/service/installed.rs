@@ -1,0 +1,282 @@
+//! The extensions folder while the service runs: a complete `.wasm` that appears, changes or goes makes a new set of extensions, which is
+//! loaded beside the line and then takes the place of the old one.
+//!
+//! Complete is what the drop calls so: nobody has it open for writing; where the system cannot tell, it has not changed for the grace time.
+//! Hidden names are no extensions.
+//!
+//! Absent on purpose: what becomes of messages in hand. They run in the set that they began in, which lives as long as one of them does.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::notice::Notice;
+use super::wake::{Wake, Waker};
+use crate::bus::claim::{self, Writers};
+use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
+use crate::message::AgentId;
+
+/// What tells one state of a file from another: inode, bytes, and when content and name changed.
+type State = (u64, u64, i128, i128);
+
+/// Every extension file of the folder.
+type Files = BTreeMap<OsString, State>;
+
+/// Says something to whoever runs the service.
+type Say<'a> = &'a dyn Fn(&Notice);
+
+/// The set of extensions that counts now, and the folder it comes from.
+pub struct Installed {
+    folder: PathBuf,
+    configuration: Configuration,
+    grace: Duration,
+    wake: Waker,
+    inner: RefCell<Inner>,
+}
+
+struct Inner {
+    host: Arc<ExtensionHost>,
+    /// Made when there is the first extension.
+    runtime: Option<Runtime>,
+    /// The folder as it was when the set that counts, or is being loaded, was read.
+    taken: Files,
+    loading: Option<JoinHandle<Result<Loaded, LoadError>>>,
+    /// A state of the folder that may not be complete yet, and since when it has been so.
+    incomplete: Option<(Files, Instant)>,
+    /// Broken files that were named already.
+    named: HashSet<(PathBuf, Option<State>)>,
+    watcher: Option<RecommendedWatcher>,
+}
+
+type Loaded = (ExtensionHost, Vec<Broken>);
+
+impl Installed {
+    pub fn new(folder: PathBuf, configuration: Configuration, grace: Duration, wake: Waker) -> Installed {
+        let inner = Inner {
+            host: Arc::new(ExtensionHost::empty()),
+            runtime: None,
+            taken: Files::new(),
+            loading: None,
+            incomplete: None,
+            named: HashSet::new(),
+            watcher: None,
+        };
+        Installed { folder, configuration, grace, wake, inner: RefCell::new(inner) }
+    }
+
+    /// The set that counts, and what its handlers run on; there is nothing to run on before the first extension.
+    pub fn current(&self) -> (Arc<ExtensionHost>, Option<Handle>) {
+        let inner = self.inner.borrow();
+        (inner.host.clone(), inner.runtime.as_ref().map(|runtime| runtime.handle().clone()))
+    }
+
+    /// Loads what is there when the service starts, and waits for it.
+    pub fn load_now(&self, say: Say<'_>) {
+        let mut inner = self.inner.borrow_mut();
+        inner.taken = files(&self.folder);
+        if inner.taken.is_empty() {
+            return;
+        }
+        let Some(handle) = inner.handle(say) else { return };
+        let loaded = handle.block_on(ExtensionHost::load(&self.folder, &self.configuration));
+        inner.take(loaded, say);
+    }
+
+    /// Looks at the folder. `true`: another set counts from now on (see [`Installed::current`]).
+    pub fn look(&self, say: Say<'_>) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        inner.watch(&self.folder, &self.wake);
+        if let Some(loading) = inner.loading.take_if(|loading| loading.is_finished()) {
+            return match loading.join() {
+                Ok(loaded) => {
+                    let is_new = inner.take(loaded, say);
+                    if is_new {
+                        say(&Notice::Extensions { names: inner.names() });
+                    }
+                    // What has changed meanwhile is looked at next.
+                    self.wake.wake(Wake::Extensions);
+                    is_new
+                }
+                Err(_) => {
+                    say(&Notice::Trouble { what: "loading the extensions failed".into() });
+                    false
+                }
+            };
+        }
+        if inner.loading.is_some() {
+            return false;
+        }
+        let found = files(&self.folder);
+        if found == inner.taken {
+            inner.incomplete = None;
+            return false;
+        }
+        if !inner.is_complete(&self.folder, &found, self.grace) {
+            return false;
+        }
+        inner.taken = found;
+        if inner.taken.is_empty() {
+            inner.host = Arc::new(ExtensionHost::empty());
+            say(&Notice::Extensions { names: Vec::new() });
+            return true;
+        }
+        let Some(handle) = inner.handle(say) else { return false };
+        inner.loading = self.load_beside(handle, say);
+        false
+    }
+
+    /// Is another set being loaded?
+    pub fn is_loading(&self) -> bool {
+        self.inner.borrow().loading.is_some()
+    }
+
+    /// Is there a file of this extension that is not yet in the set that counts?
+    pub fn is_coming(&self, extension: &AgentId) -> bool {
+        let inner = self.inner.borrow();
+        let name = OsString::from(format!("{extension}.wasm"));
+        let found = state(&self.folder.join(&name));
+        found.is_some() && (inner.loading.is_some() || inner.taken.get(&name) != found.as_ref())
+    }
+
+    fn load_beside(&self, handle: Handle, say: Say<'_>) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
+        let (folder, configuration, wake) = (self.folder.clone(), self.configuration.clone(), self.wake.clone());
+        let load = move || {
+            let loaded = handle.block_on(ExtensionHost::load(&folder, &configuration));
+            // Only a hint; the next scan looks, too.
+            wake.wake(Wake::Extensions);
+            loaded
+        };
+        match std::thread::Builder::new().name("postroom-extensions".into()).spawn(load) {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                say(&Notice::Trouble { what: format!("cannot load the extensions: {error}") });
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        let Some(runtime) = inner.runtime.take() else { return };
+        if inner.loading.as_ref().is_some_and(|loading| !loading.is_finished()) {
+            // The thread that loads would find it closed in the middle of its work. It ends with the process.
+            std::mem::forget(runtime);
+        } else {
+            // Handlers that were cancelled end on their own; nobody waits for what they would say.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Inner {
+    fn names(&self) -> Vec<String> {
+        self.host.packages().map(|package| package.name.clone()).collect()
+    }
+
+    /// What handlers run on, made if need be.
+    fn handle(&mut self, say: Say<'_>) -> Option<Handle> {
+        if self.runtime.is_none() {
+            match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+                Ok(runtime) => self.runtime = Some(runtime),
+                Err(error) => say(&Notice::Trouble { what: format!("cannot start the extensions: {error}") }),
+            }
+        }
+        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
+    }
+
+    /// Takes a set that was loaded, and names each broken file once.
+    fn take(&mut self, loaded: Result<Loaded, LoadError>, say: Say<'_>) -> bool {
+        let (host, broken) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                say(&Notice::Trouble { what: error.to_string() });
+                return false;
+            }
+        };
+        self.host = Arc::new(host);
+        for Broken { name, path, reason } in broken {
+            let state = path.file_name().and_then(|file| self.taken.get(file)).copied();
+            if self.named.insert((path.clone(), state)) {
+                say(&Notice::BrokenExtension { name, path, reason });
+            }
+        }
+        true
+    }
+
+    /// Is each file that is new or has changed complete?
+    fn is_complete(&mut self, folder: &Path, found: &Files, grace: Duration) -> bool {
+        let changed = found.iter().filter(|(name, state)| self.taken.get(*name) != Some(state));
+        let writers: Vec<Writers> = changed.map(|(name, _)| claim::writers_of(&folder.join(name))).collect();
+        if writers.iter().all(|writers| *writers == Writers::None) {
+            self.incomplete = None;
+            return true;
+        }
+        let since = match &self.incomplete {
+            Some((files, since)) if files == found => *since,
+            Some(_) | None => self.incomplete.insert((found.clone(), Instant::now())).1,
+        };
+        let is_written = writers.contains(&Writers::Some);
+        !is_written && since.elapsed() >= grace
+    }
+
+    /// Watches the folder, if it is there and not watched. Without a watch the scans alone find everything, later.
+    fn watch(&mut self, folder: &Path, wake: &Waker) {
+        if self.watcher.is_some() || !folder.is_dir() {
+            return;
+        }
+        let wake = wake.clone();
+        let tell = move |event: notify::Result<notify::Event>| {
+            if event.map_or(true, |event| event.need_rescan() || is_change(&event.kind)) {
+                wake.wake(Wake::Extensions);
+            }
+        };
+        let Ok(mut watcher) = RecommendedWatcher::new(tell, notify::Config::default()) else { return };
+        if watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+            self.watcher = Some(watcher);
+        }
+    }
+}
+
+/// Can the set of complete files be another one after this?
+fn is_change(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => true,
+        EventKind::Modify(ModifyKind::Name(_)) => true,
+        EventKind::Create(_) | EventKind::Modify(_) => !cfg!(target_os = "linux"),
+        EventKind::Any | EventKind::Access(_) | EventKind::Other => false,
+    }
+}
+
+/// The extension files of a folder. One that cannot be listed has none: that is said where it is loaded.
+fn files(folder: &Path) -> Files {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let text = name.as_encoded_bytes();
+        if !text.ends_with(b".wasm") || text.starts_with(b".") {
+            continue;
+        }
+        if let Some(state) = state(&entry.path()) {
+            files.insert(name, state);
+        }
+    }
+    files
+}
+
+/// A link leads to the file itself, as it does where extensions are loaded. None: it is not there.
+fn state(path: &Path) -> Option<State> {
+    let meta = std::fs::metadata(path).ok()?;
+    let ns = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    Some((meta.ino(), meta.len(), ns(meta.mtime(), meta.mtime_nsec()), ns(meta.ctime(), meta.ctime_nsec())))
+}

@@ -1,0 +1,119 @@
+//! Extensions that appear, change and go while the service runs.
+
+use std::fs;
+
+use sha2::Digest as _;
+
+use crate::guests::{echoing, looping_on_long_payloads};
+use crate::mock::{Mock, component, replying};
+use crate::session::{Session, message};
+
+/// Puts a component there as a careful writer does.
+fn put(bus: &Session, name: &str, mock: Mock) {
+    let folder = bus.beside("extensions");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(".writing"), component("", &[mock])).unwrap();
+    fs::rename(folder.join(".writing"), folder.join(format!("{name}.wasm"))).unwrap();
+}
+
+fn ask(bus: &Session, id: &str) {
+    bus.drop(&format!("{id}.json"), message(id, "alice", "ext", "any.thing", "1"));
+}
+
+fn answer(bus: &Session, id: &str) -> String {
+    let reply = format!("inbox/alice/{id}.reply.json");
+    bus.until(&format!("{id} is answered"), |bus| bus.exists(&reply));
+    let reply = bus.json(&reply);
+    match reply["error"]["code"].as_str() {
+        Some(code) => code.to_owned(),
+        None => reply["payload"].to_string(),
+    }
+}
+
+#[test]
+fn the_first_extension_a_new_version_and_its_end_need_no_restart() {
+    let bus = Session::new();
+    let serving = bus.serve();
+    ask(&bus, "m-1");
+    assert_eq!(answer(&bus, "m-1"), "unknown-recipient");
+    put(&bus, "ext", replying("\"first\""));
+    // Also one that comes before the component is compiled.
+    ask(&bus, "m-2");
+    assert_eq!(answer(&bus, "m-2"), "\"first\"");
+    serving.until_it_says("extensions: ext");
+    put(&bus, "ext", replying("\"second\""));
+    put(&bus, "other", echoing());
+    serving.until_it_says("extensions: ext, other");
+    ask(&bus, "m-3");
+    assert_eq!(answer(&bus, "m-3"), "\"second\"");
+    for name in ["ext.wasm", "other.wasm"] {
+        fs::remove_file(bus.beside("extensions").join(name)).unwrap();
+    }
+    serving.until_it_says("there are no extensions any more");
+    ask(&bus, "m-4");
+    assert_eq!(answer(&bus, "m-4"), "unknown-recipient");
+    serving.stop();
+}
+
+#[test]
+fn what_is_in_hand_ends_in_the_set_that_it_began_in() {
+    let bus = Session::with("[extensions]\ndeadline_ms = 2000\n[retry]\nattempts = 1\n");
+    put(&bus, "ext", looping_on_long_payloads());
+    let serving = bus.serve();
+    bus.drop("m-1.json", message("m-1", "alice", "ext", "any.thing", "\"long\""));
+    bus.until("it runs", |bus| bus.steps(&["called"]).len() == 1);
+    put(&bus, "ext", replying("2"));
+    serving.until_it_says("extensions: ext");
+    ask(&bus, "m-2");
+    assert_eq!(answer(&bus, "m-2"), "2");
+    assert_eq!(answer(&bus, "m-1"), "timeout");
+    serving.stop();
+    let by = |id: &str| {
+        let line = bus.journal().into_iter().find(|line| line["step"] == "finished" && line["id"] == id).unwrap();
+        line["by"].as_str().unwrap().to_owned()
+    };
+    let hash = |mock: Mock| {
+        let hash = sha2::Sha256::digest(component("", &[mock]));
+        hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    assert!(by("m-1").ends_with(&hash(looping_on_long_payloads())), "{}", by("m-1"));
+    assert!(by("m-2").ends_with(&hash(replying("2"))), "{}", by("m-2"));
+}
+
+#[test]
+fn a_broken_file_is_named_once_and_harms_nothing_else() {
+    let bus = Session::new();
+    put(&bus, "ext", echoing());
+    let serving = bus.serve();
+    fs::write(bus.beside("extensions/.broken"), "no component").unwrap();
+    fs::rename(bus.beside("extensions/.broken"), bus.beside("extensions/broken.wasm")).unwrap();
+    serving.until_it_says("extension broken");
+    put(&bus, "third", echoing());
+    serving.until_it_says("extensions: ext, third");
+    ask(&bus, "m-1");
+    assert_eq!(answer(&bus, "m-1"), "1");
+    bus.drop("m-2.json", message("m-2", "alice", "broken", "any.thing", "1"));
+    assert_eq!(answer(&bus, "m-2"), "unknown-recipient");
+    let said = serving.stop();
+    assert_eq!(said.matches("extension broken").count(), 1, "{said}");
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_not_taken_up() {
+    use std::io::Write as _;
+    let bus = Session::new();
+    fs::create_dir_all(bus.beside("extensions")).unwrap();
+    let serving = bus.serve();
+    let bytes = component("", &[echoing()]);
+    let mut file = fs::File::create(bus.beside("extensions/ext.wasm")).unwrap();
+    file.write_all(&bytes[..100]).unwrap();
+    // Another set is taken up only when every file of it is complete.
+    put(&bus, "other", echoing());
+    ask(&bus, "m-1");
+    bus.until("it waits", |bus| !bus.steps(&["deferred"]).is_empty());
+    file.write_all(&bytes[100..]).unwrap();
+    drop(file);
+    assert_eq!(answer(&bus, "m-1"), "1");
+    let said = serving.stop();
+    assert!(said.contains("extensions: ext, other") && !said.contains("set aside"), "{said}");
+}
