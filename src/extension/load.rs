@@ -245,7 +245,13 @@ fn place(
 /// Why this link cannot be made although the types are the same.
 fn apart(drafts: &BTreeMap<String, Draft>, placed: &BTreeMap<String, BTreeSet<usize>>, link: &Link) -> Option<String> {
     let import = drafts.get(&link.importer)?.imported(link)?;
-    link::refused_resources(import, &link.provider, placed.get(&link.importer)?, placed.get(&link.provider)?)
+    link::refused_resources(
+        import,
+        &link.importer,
+        &link.provider,
+        placed.get(&link.importer)?,
+        placed.get(&link.provider)?,
+    )
 }
 
 /// Sets aside whoever stands on somebody who is. Providers come first in the order, so one pass is enough.

@@ -2,13 +2,14 @@
 
 mod broken;
 mod handling;
-mod install;
 mod host;
+mod install;
 mod linked;
 mod linking_async;
 mod linking_calls;
 mod linking_resources;
 mod linking_values;
+mod linking_worlds;
 mod misbehaving;
 mod mock;
 mod prebuilt;
