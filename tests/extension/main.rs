@@ -1,6 +1,10 @@
 //! Extensions as real components: what a good one gets and gives, and what becomes of every kind of bad one.
 
 mod broken;
+mod guests;
+mod guests_linked;
+mod guests_notes;
+mod guests_text;
 mod handling;
 mod host;
 mod install;
@@ -12,6 +16,7 @@ mod linking_values;
 mod linking_worlds;
 mod misbehaving;
 mod mock;
+mod mocks;
 mod prebuilt;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +50,11 @@ impl Folder {
 }
 
 async fn load(folder: &Path, limits: &Limits) -> (ExtensionHost, Vec<Broken>) {
-    ExtensionHost::load(folder, &Configuration::from(limits.clone())).await.unwrap()
+    load_with(folder, &Configuration::from(limits.clone())).await
+}
+
+async fn load_with(folder: &Path, configuration: &Configuration) -> (ExtensionHost, Vec<Broken>) {
+    ExtensionHost::load(folder, configuration).await.unwrap()
 }
 
 /// A host with one extension, `it`, made of this mock.

@@ -1,4 +1,20 @@
 //! Components in text form, for tests: a handler is a few instructions, the rest of the component is written here.
+//!
+//! A component is made of mocks, one for each interface that it exports:
+//!
+//! ```ignore
+//! let adder = component("", &[replying("1"), library("my:math/lib@1.0.0", &[(ADD, "(i32.add (local.get 0) (local.get 1))")])]);
+//! let caller = component("", &[handler("(call $reply_number (call $add (i32.const 2) (i32.const 3)))").importing("my:math/lib@1.0.0", &[ADD])]);
+//! ```
+//!
+//! Put both into a folder as `adder.wasm` and `caller.wasm`, load it, and a message to `caller` is answered with `5`.
+//!
+//! Absent on purpose: functions of the imported and exported libraries take and give plain numbers only. What has strings or lists in
+//! it is quicker written in a language that knows them.
+
+pub mod misbehaving;
+
+use std::collections::BTreeSet;
 
 /// Where the parts of the parameters of `handle` lie in the guest's memory (see the canonical ABI), from the one pointer it gets.
 pub mod at {
@@ -41,10 +57,42 @@ pub const TYPES: &str = r#"
     (export $about "about" (type $about-0))
 "#;
 
+/// A function of numbers: what a library offers, or what is imported from one.
+#[derive(Clone, Copy)]
+pub struct Function {
+    pub name: &'static str,
+    /// Types of WIT: `bool`, `char`, integers up to 64 bits, `f32`, `f64`, `(result)`. The parameters are named `a`, `b`, `c`...
+    pub parameters: &'static [&'static str],
+    pub result: Option<&'static str>,
+}
+
+impl Function {
+    /// As a component says it.
+    fn signature(&self) -> String {
+        let names = 'a'..='z';
+        let parameters = names.zip(self.parameters).map(|(name, ty)| format!("(param \"{name}\" {ty})"));
+        parameters.chain(self.result.map(|ty| format!("(result {ty})"))).collect()
+    }
+
+    /// As a core module says it.
+    fn core_signature(&self) -> String {
+        let core = |ty: &str| match ty {
+            "s64" | "u64" => "i64",
+            "f32" => "f32",
+            "f64" => "f64",
+            "bool" | "char" | "s8" | "u8" | "s16" | "u16" | "s32" | "u32" | "(result)" => "i32",
+            other => panic!("{other} is not a number"),
+        };
+        let parameters = self.parameters.iter().map(|ty| format!("(param {})", core(ty)));
+        parameters.chain(self.result.map(|ty| format!("(result {})", core(ty)))).collect()
+    }
+}
+
 pub const HANDLE: &str =
     r#"(param "message" $message) (param "delivery" $delivery) (result (result string (error $failure)))"#;
 
-/// Every core module: a memory, an allocator that only goes up, and the ways to answer. Its own data begins at 2048, answers lie at 1024.
+/// Every core module: a memory, an allocator that only goes up, and the ways to answer: with a text, or with an integer that is not
+/// negative. Its own data begins at 2048, answers lie at 1024.
 const PRELUDE: &str = r#"
     (memory (export "memory") 1)
     (global $top (mut i32) (i32.const 8192))
@@ -62,14 +110,31 @@ const PRELUDE: &str = r#"
         (i32.store (i32.const 1028) (local.get $text))
         (i32.store (i32.const 1032) (local.get $length))
         (i32.const 1024))
+    (func $reply_number (param $number i32) (result i32)
+        (local $place i32)
+        (local.set $place (i32.const 2048))
+        (loop $next
+            (local.set $place (i32.sub (local.get $place) (i32.const 1)))
+            (i32.store8 (local.get $place)
+                (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
+            (local.set $number (i32.div_u (local.get $number) (i32.const 10)))
+            (br_if $next (local.get $number)))
+        (call $reply (local.get $place) (i32.sub (i32.const 2048) (local.get $place))))
 "#;
 
-/// A component that exports this function of an interface.
+/// An interface that a component exports, and what it imports for that.
 pub struct Mock {
     interface: String,
-    function: &'static str,
-    signature: String,
+    /// Name and signature.
+    functions: Vec<(&'static str, String)>,
+    imports: Vec<(String, Vec<Function>)>,
     core: String,
+}
+
+impl Mock {
+    fn new(interface: &str, functions: Vec<(&'static str, String)>, core: String) -> Mock {
+        Mock { interface: interface.into(), functions, imports: Vec::new(), core }
+    }
 }
 
 /// A handler whose core function `handle` has this body: parameter 0 is the pointer to the parameters, the result one to the answer.
@@ -79,12 +144,26 @@ pub fn handler(body: &str) -> Mock {
 
 /// A handler in a core module of its own making.
 pub fn handler_in(core: &str) -> Mock {
-    Mock {
-        interface: "postroom:extension/handler@1.0.0".into(),
-        function: "handle",
-        signature: HANDLE.into(),
-        core: core.into(),
-    }
+    Mock::new("postroom:extension/handler@1.0.0", vec![("handle", HANDLE.into())], core.into())
+}
+
+/// A library: each function with the instructions that are its body.
+pub fn library(interface: &str, functions: &[(Function, &str)]) -> Mock {
+    let bodies: String = functions
+        .iter()
+        .map(|(function, body)| format!("(func (export \"{}\") {} {body})", function.name, function.core_signature()))
+        .collect();
+    let functions = functions.iter().map(|(function, _)| (function.name, function.signature())).collect();
+    Mock::new(interface, functions, format!("{PRELUDE} {bodies}"))
+}
+
+/// An `init` whose core function has this body: the result is a pointer to success or failure.
+pub fn starting(body: &str) -> Mock {
+    Mock::new(
+        "postroom:extension/init@1.0.0",
+        vec![("init", "(result (result (error $failure)))".into())],
+        format!("{PRELUDE} (func (export \"init\") (result i32) {body})"),
+    )
 }
 
 /// A handler that replies with this text, whatever it is.
@@ -102,12 +181,11 @@ pub fn replying_with(place: u32) -> Mock {
 
 /// A `describe` whose core function has this body: the result is a pointer to the record.
 pub fn describing(body: &str) -> Mock {
-    Mock {
-        interface: "postroom:extension/describe@1.0.0".into(),
-        function: "describe",
-        signature: "(result $about)".into(),
-        core: format!("{PRELUDE} (func (export \"describe\") (result i32) {body})"),
-    }
+    Mock::new(
+        "postroom:extension/describe@1.0.0",
+        vec![("describe", "(result $about)".into())],
+        format!("{PRELUDE} (func (export \"describe\") (result i32) {body})"),
+    )
 }
 
 /// A `describe` with this version, no description, this one action and this one capability.
@@ -141,38 +219,97 @@ impl Mock {
         self
     }
 
+    /// Another signature for all of its functions; what the core functions take must fit it.
     pub fn with_signature(mut self, signature: &str) -> Mock {
-        self.signature = signature.into();
+        for (_, own) in &mut self.functions {
+            *own = signature.into();
+        }
         self
     }
 
-    fn text(&self) -> String {
-        let Mock { interface, function, signature, core } = self;
+    /// Imports functions of numbers from an interface. In instructions they are called by their names: `(call $add ...)`.
+    pub fn importing(mut self, interface: &str, functions: &[Function]) -> Mock {
+        self.imports.push((interface.into(), functions.to_vec()));
+        self
+    }
+
+    /// A component of its own inside, so that the names of several mocks do not meet.
+    fn text(&self, number: usize) -> String {
+        let Mock { interface, functions, imports, core } = self;
+        let mut wiring = Wiring::default();
+        for (interface, functions) in imports {
+            wiring.add(interface, functions);
+        }
+        let Wiring { imports, arguments, lowered, core_imports, passed } = wiring;
+        let lifted: String = functions
+            .iter()
+            .map(|(name, signature)| {
+                format!(
+                    r#"(func $lifted-{name} {signature} (canon lift (core func $i "{name}")
+                        (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+                    (export "{name}" (func $lifted-{name}))"#
+                )
+            })
+            .collect();
         format!(
             r#"
-            (component $inner
-                (core module $m {core})
-                (core instance $i (instantiate $m))
+            (component $inner-{number}
+                {imports}
+                {lowered}
+                (core module $m {core_imports} {core})
+                (core instance $library {passed})
+                (core instance $i (instantiate $m (with "library" (instance $library))))
                 {TYPES}
-                (func $f {signature}
-                    (canon lift (core func $i "{function}") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
-                (export "{function}" (func $f)))
-            (instance $made (instantiate $inner))
-            (export "{interface}" (instance $made))
+                {lifted})
+            (instance $made-{number} (instantiate $inner-{number} {arguments}))
+            (export "{interface}" (instance $made-{number}))
             "#
         )
     }
 }
 
+/// How imported functions get from the outside of a component into its core module.
+#[derive(Default)]
+struct Wiring {
+    imports: String,
+    arguments: String,
+    lowered: String,
+    core_imports: String,
+    passed: String,
+}
+
+impl Wiring {
+    fn add(&mut self, interface: &str, functions: &[Function]) {
+        self.imports += &import(interface, functions);
+        self.arguments += &format!("(with \"{interface}\" (instance ${interface}))");
+        for function in functions {
+            let (name, signature) = (function.name, function.core_signature());
+            self.lowered += &format!("(core func $lowered-{name} (canon lower (func ${interface} \"{name}\")))");
+            self.core_imports += &format!("(import \"library\" \"{name}\" (func ${name} {signature}))");
+            self.passed += &format!("(export \"{name}\" (func $lowered-{name}))");
+        }
+    }
+}
+
+/// The name of an interface is its identifier, too.
+fn import(interface: &str, functions: &[Function]) -> String {
+    let exports: String = functions
+        .iter()
+        .map(|function| format!("(export \"{}\" (func {}))", function.name, function.signature()))
+        .collect();
+    format!("(import \"{interface}\" (instance ${interface} {exports}))")
+}
+
 /// The bytes of a component that is made of these, and of whatever else is put before them.
 pub fn component(before: &str, mocks: &[Mock]) -> Vec<u8> {
-    // Each in a component of its own, so that the names inside do not meet.
-    let exports: String = mocks
+    let imports: BTreeSet<String> = mocks
         .iter()
-        .enumerate()
-        .map(|(n, mock)| mock.text().replace("$inner", &format!("$inner{n}")).replace("$made", &format!("$made{n}")))
+        .flat_map(|mock| &mock.imports)
+        .map(|(interface, functions)| import(interface, functions))
         .collect();
-    binary(&format!("(component {before} {exports})"))
+    let imports: String = imports.into_iter().collect();
+    let exports: String = mocks.iter().enumerate().map(|(number, mock)| mock.text(number)).collect();
+    binary(&format!("(component {imports} {before} {exports})"))
 }
 
 pub fn binary(text: &str) -> Vec<u8> {
