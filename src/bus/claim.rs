@@ -16,7 +16,6 @@ use super::disk::{self, Disk, DiskError, Moved};
 use super::error::BusError;
 use super::layout::{self, ClaimName, Ticket, WaitingName};
 use super::room::Room;
-use crate::message::{Given, Message};
 
 /// What tells one state of one file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,12 +220,12 @@ pub fn claim_unread(disk: &Disk, room: &Room, dropped: &OsStr, state: FileState)
 }
 
 fn stat_in_room(disk: &Disk, room: &Room, name: &ClaimName) -> Result<Stat, BusError> {
-    let path = room.file(name.to_string());
+    let path = room.file(name.file_name());
     disk.stat(&path)?.ok_or_else(|| room.missing(disk, DiskError::new("look at", &path, Errno::NOENT)))
 }
 
 fn take(disk: &Disk, room: &Room, dropped: &OsStr, name: &ClaimName) -> Result<bool, BusError> {
-    let to = room.file(name.to_string());
+    let to = room.file(name.file_name());
     match disk.rename_new(Path::new(dropped), &to)? {
         Moved::Done => Ok(true),
         // Tickets are never given twice, so the name cannot be taken; if it is, the file is left where it is.
@@ -238,7 +237,7 @@ fn take(disk: &Disk, room: &Room, dropped: &OsStr, name: &ClaimName) -> Result<b
 
 /// Puts a claim back into the drop, under a fresh name if its own has been taken since.
 fn put_back(disk: &Disk, room: &Room, name: &ClaimName, dropped: &OsStr) -> Result<(), BusError> {
-    let from = room.file(name.to_string());
+    let from = room.file(name.file_name());
     if disk.rename_new(&from, Path::new(dropped))? == Moved::Taken {
         let fresh = format!("{}.json", name.to_string().trim_end_matches(".json").replace('~', "-"));
         disk.rename_new(&from, Path::new(&fresh))?;
@@ -270,7 +269,7 @@ pub enum Read {
 
 /// Reads a claim that is in the room already: one that was adopted, resumed, split off or retried.
 pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result<Read, BusError> {
-    let path = room.file(name.to_string());
+    let path = room.file(name.file_name());
     let Some(stat) = disk.stat(&path)? else {
         return Err(room.missing(disk, DiskError::new("read", &path, Errno::NOENT)));
     };
@@ -292,15 +291,25 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
     Ok(Read::Message(Claim { name, dropped_as, state }, bytes))
 }
 
-/// The priority of a message in the drop, read ahead of its turn. `None`: it is no message now, or too large for a glance.
-pub fn priority_of(disk: &Disk, name: &OsStr) -> Option<u8> {
-    let Ok(Found::File(opened)) = open(disk, name, GLANCE) else { return None };
-    let given = Given { file_identity: (opened.state.inode, opened.state.modified_ns), now_ms: 0 };
-    Message::parse(opened.bytes, given).ok().map(|message| message.priority())
+/// The priority of a message in the drop, read ahead of its turn into `buffer`. `None`: it is no message now, states none that
+/// counts, or is too large for a glance. Nothing is decided by it but the order in which files are read; so it asks for no
+/// lease and looks only as far as it must.
+pub fn glance_at_priority(disk: &Disk, name: &OsStr, buffer: &mut Vec<u8>) -> Option<u8> {
+    #[derive(serde::Deserialize)]
+    struct Glance {
+        priority: Option<u8>,
+    }
+    // As in `open`: what is no regular file is not opened.
+    let stat = rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let bytes = usize::try_from(stat.st_size).ok().filter(|bytes| *bytes <= GLANCE && disk::is_regular(&stat))?;
+    buffer.resize(bytes, 0);
+    let fd = disk.open_drop(name).ok()?;
+    let read = rustix::io::pread(&fd, &mut buffer[..], 0).ok()?;
+    serde_json::from_slice::<Glance>(&buffer[..read]).ok()?.priority
 }
 
 /// How many bytes are read of a message only to see its priority.
-const GLANCE: u64 = 64 * 1024;
+const GLANCE: usize = 64 * 1024;
 
 /// A hard link to a file elsewhere could change it behind our back; after the grace time it is moved aside.
 pub fn has_other_links(state: &FileState) -> bool {

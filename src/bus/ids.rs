@@ -266,23 +266,26 @@ impl Ids {
         };
         let (term, recipients) = (self.term, note.recipients.join(","));
         let IdNote { sender, id, digest, hops, action, .. } = note;
-        self.add(format!("{term}\t{ticket}\t{state}\t{sender}\t{id}\t{digest}\t{hops}\t{recipients}\t{action}\n"));
+        let about = format_args!("{sender}\t{id}\t{digest}\t{hops}\t{recipients}\t{action}");
+        self.add(format_args!("{term}\t{ticket}\t{state}\t{about}\n"));
     }
 
     /// Notes that a message was answered by one of its recipients.
     pub fn note_answer(&mut self, ticket: Ticket, note: &AnswerNote) {
         let AnswerNote { sender, id, responder } = note;
-        self.add(format!("{}\t{ticket}\t{ANSWERED}\t{sender}\t{id}\t\t0\t{responder}\t\n", self.term));
+        let term = self.term;
+        self.add(format_args!("{term}\t{ticket}\t{ANSWERED}\t{sender}\t{id}\t\t0\t{responder}\t\n"));
     }
 
     /// Makes a released id free for another message.
     pub fn free(&mut self, ticket: Ticket, sender: &str, id: &str) {
-        self.add(format!("{}\t{ticket}\t{FREE}\t{sender}\t{id}\t\t0\t\t\n", self.term));
+        let term = self.term;
+        self.add(format_args!("{term}\t{ticket}\t{FREE}\t{sender}\t{id}\t\t0\t\t\n"));
     }
 
-    fn add(&mut self, line: String) {
+    fn add(&mut self, line: std::fmt::Arguments<'_>) {
         self.pending.push(self.waiting.len());
-        self.waiting.extend_from_slice(line.as_bytes());
+        self.waiting.write_fmt(line).expect("writing to memory does not fail");
     }
 
     /// Writes what waits, with one write of whole lines, and enters it into the index.

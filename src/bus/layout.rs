@@ -4,7 +4,7 @@
 //! read back into them. Nothing here touches the disk.
 
 use std::ffi::OsStr;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -103,9 +103,10 @@ impl Default for Ticket {
 
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.uuid.hyphenated().encode_lower(&mut [0; 36]))?;
         match self.part {
-            Some(part) => write!(f, "{}.{part}", self.uuid),
-            None => write!(f, "{}", self.uuid),
+            Some(part) => write!(f, ".{part}"),
+            None => Ok(()),
         }
     }
 }
@@ -175,17 +176,18 @@ impl ClaimName {
         Some(ClaimName { attempt, ticket, sent, recipient, stem: stem.to_owned() })
     }
 
-    fn tail(&self) -> String {
-        let sent = self.sent.map(|hops| format!("@{hops}")).unwrap_or_default();
-        match &self.recipient {
-            Some(recipient) => format!("{}{sent}~{recipient}~{}", self.ticket, self.stem),
-            None => format!("{}{sent}~{}", self.ticket, self.stem),
-        }
+    /// Its name in the room.
+    pub fn file_name(&self) -> String {
+        written(|name| write!(name, "{self}"))
+    }
+
+    fn tail(&self) -> Tail<'_> {
+        Tail(self)
     }
 
     /// Its name while it waits in `deferred/` or `held/` until `due_ms` (Unix milliseconds).
     pub fn waiting(&self, due_ms: u64) -> String {
-        format!("{due_ms}.{}.{}.json", self.attempt, self.tail())
+        written(|name| write!(name, "{due_ms}.{}.{}.json", self.attempt, self.tail()))
     }
 
     /// Its name in `dead-letter/`, and that of the reason beside it.
@@ -195,14 +197,14 @@ impl ClaimName {
 
     /// Its name in the archive: `<ticket>~<id>.json`, or with the stem where there is no id.
     pub fn archived(&self, id: Option<&str>) -> String {
-        format!("{}~{}.json", self.ticket, id.unwrap_or(&self.stem))
+        written(|name| write!(name, "{}~{}.json", self.ticket, id.unwrap_or(&self.stem)))
     }
 
     /// The k-th staged effect of this attempt; `tail` tells a reader of the folder what it will be called.
     pub fn staged(&self, effect: usize, tail: &str) -> String {
-        let head = format!("+{}.{}.{effect}~", self.attempt, self.ticket);
-        let room = NAME_MAX - head.len();
-        format!("{head}{}", cut(tail, room))
+        let mut name = written(|name| write!(name, "+{}.{}.{effect}~", self.attempt, self.ticket));
+        name.push_str(cut(tail, NAME_MAX - name.len()));
+        name
     }
 }
 
@@ -210,6 +212,43 @@ impl fmt::Display for ClaimName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.json", self.attempt, self.tail())
     }
+}
+
+/// `<ticket>~<stem>`, or with the hops behind the ticket and the recipient between them.
+struct Tail<'a>(&'a ClaimName);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ClaimName { ticket, sent, recipient, stem, .. } = self.0;
+        ticket.fmt(f)?;
+        if let Some(hops) = sent {
+            write!(f, "@{hops}")?;
+        }
+        f.write_str("~")?;
+        if let Some(recipient) = recipient {
+            f.write_str(recipient)?;
+            f.write_str("~")?;
+        }
+        f.write_str(stem)
+    }
+}
+
+/// A file name, in memory that is taken once.
+fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut name = String::with_capacity(NAME_MAX);
+    write(&mut name).expect("writing to memory does not fail");
+    name
+}
+
+/// `folders` and a name, joined in memory that is taken once.
+pub fn joined(folders: &[&str], name: &str) -> PathBuf {
+    let mut path = String::with_capacity(folders.iter().map(|folder| folder.len() + 1).sum::<usize>() + name.len());
+    for folder in folders {
+        path.push_str(folder);
+        path.push('/');
+    }
+    path.push_str(name);
+    path.into()
 }
 
 /// A staged effect's name starts so; claims start with a digit.
@@ -248,7 +287,7 @@ pub fn delivery_name(stem: &str, number: u32) -> String {
 /// The stem of a reply's file name: `<inReplyTo>.reply`, or `<inReplyTo>~<responder>.reply` where several were asked. If both
 /// ids are so long that no file system takes the name, the responder is cut and followed by a checksum of it.
 pub fn reply_stem(in_reply_to: &str, responder: Option<&str>) -> String {
-    let Some(responder) = responder else { return format!("{in_reply_to}.reply") };
+    let Some(responder) = responder else { return [in_reply_to, ".reply"].concat() };
     let fixed = in_reply_to.len() + "~.reply~9999.json".len();
     if fixed + responder.len() <= NAME_MAX {
         return format!("{in_reply_to}~{responder}.reply");
@@ -265,7 +304,7 @@ pub fn reply_name(in_reply_to: &str, responder: Option<&str>, number: u32) -> St
 
 fn numbered(stem: &str, number: u32) -> String {
     match number {
-        0 | 1 => format!("{stem}.json"),
+        0 | 1 => [stem, ".json"].concat(),
         n => format!("{stem}~{n}.json"),
     }
 }
@@ -286,11 +325,11 @@ pub fn prepared_folder(uuid: Uuid) -> PathBuf {
 
 /// The inbox of an agent, relative to the bus.
 pub fn inbox(agent: &str) -> PathBuf {
-    Path::new(INBOX).join(agent)
+    joined(&[INBOX], agent)
 }
 
 pub fn agent_file(agent: &str) -> PathBuf {
-    Path::new(AGENTS).join(format!("{agent}.json"))
+    joined(&[AGENTS], &[agent, ".json"].concat())
 }
 
 /// The values of an extension, relative to the bus.

@@ -6,6 +6,7 @@
 //! clean, so that file is never synced again: a new one with everything that is not yet checkpointed takes its place.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use super::room::Room;
 const GROW: u64 = 1 << 20;
 /// A checkpoint is due when the log holds this many bytes.
 const CHECKPOINT_AT: u64 = 12 << 20;
+/// About as many bytes as the record of an ordinary message has, with its reply.
+const FRAME: usize = 2048;
 /// A frame's head has this many bytes: `postroom `, number (20 digits), length (10), checksum (8 hex), newline.
 const HEAD: usize = 9 + 20 + 1 + 10 + 1 + 8 + 1;
 
@@ -132,7 +135,7 @@ impl Log {
     /// Decides a batch of records, each with the text of its message. On an error nothing is decided; the caller calls
     /// again with the same batch.
     pub fn commit(&mut self, disk: &Disk, room: &Room, batch: &[(&Record, &[u8])]) -> Result<(), BusError> {
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(batch.len() * FRAME);
         for (number, (record, message)) in (self.next_number..).zip(batch) {
             frame(number, &mut frames, |out| {
                 out.push(b'R');
@@ -208,7 +211,7 @@ impl Log {
     }
 
     fn frames_of(&self, notes: &[Note]) -> Vec<u8> {
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(notes.len() * FRAME / 4);
         for (number, note) in (self.next_number..).zip(notes) {
             frame(number, &mut frames, |out| {
                 out.push(b'N');
@@ -257,8 +260,8 @@ fn frame(number: u64, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
         let body = &out[head + HEAD..];
         (body.len(), checksum(number, body))
     };
-    let text = format!("postroom {number:020} {len:010} {sum:08x}\n");
-    out[head..head + HEAD].copy_from_slice(text.as_bytes());
+    let mut place = &mut out[head..head + HEAD];
+    writeln!(place, "postroom {number:020} {len:010} {sum:08x}").expect("a head has this many bytes");
     out.push(b'\n');
 }
 

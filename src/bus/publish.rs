@@ -110,7 +110,7 @@ pub fn stage(disk: &Disk, room: &Room, record: &Record, message: &[u8]) -> Resul
 /// Makes a claimed file durable whose content the log only refers to. Where it is must be durable too ([`Disk::sync_folder`] of
 /// the room): back in the drop after a power cut, it would not be found.
 pub fn sync_claim(disk: &Disk, room: &Room, claim: &ClaimName) -> Result<(), BusError> {
-    let path = room.file(claim.to_string());
+    let path = room.file(claim.file_name());
     let absent = || DiskError::new("open", &path, rustix::io::Errno::NOENT);
     let fd = disk.open_beneath(&path, OFlags::RDONLY)?.ok_or_else(|| room.missing(disk, absent()))?;
     rustix::fs::fdatasync(&fd).map_err(|e| DiskError::new("sync", &path, e).into())

@@ -47,9 +47,9 @@ impl Target {
     /// The final path, relative to the bus.
     pub fn path(&self, room: &Path) -> PathBuf {
         match self {
-            Target::Inbox { agent, .. } => layout::inbox(agent).join(self.file_name()),
+            Target::Inbox { agent, .. } => layout::joined(&[layout::INBOX, agent], &self.file_name()),
             Target::Room { name } => room.join(name),
-            Target::Why { name } => Path::new(layout::DEAD_LETTER).join(name),
+            Target::Why { name } => layout::joined(&[layout::DEAD_LETTER], name),
             Target::Agent { agent } | Target::AgentGone { agent } => layout::agent_file(agent),
             Target::State { extension, name, .. } => layout::state_folder(extension).join(name),
         }
@@ -149,7 +149,7 @@ impl Finish {
     /// The folder and the name it ends at, relative to the bus.
     pub fn place(&self) -> (PathBuf, &str) {
         match self {
-            Finish::Archive { day, hour, name } => (Path::new(layout::ARCHIVE).join(day).join(hour), name),
+            Finish::Archive { day, hour, name } => (layout::joined(&[layout::ARCHIVE, day], hour), name),
             Finish::Deferred { name } => (PathBuf::from(layout::DEFERRED), name),
             Finish::Held { name } => (PathBuf::from(layout::HELD), name),
             Finish::DeadLetter { name } => (PathBuf::from(layout::DEAD_LETTER), name),
@@ -310,7 +310,7 @@ impl Record {
         let meta = Meta {
             term: self.term,
             place: (*self.place != *of_log).then(|| self.place.clone()),
-            claim: self.claim.to_string(),
+            claim: self.claim.file_name(),
             finish: Borrowed(&self.finish),
             effects: effects.collect(),
             id: self.id.as_ref().map(Borrowed),

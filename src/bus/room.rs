@@ -133,7 +133,11 @@ impl Prepared {
 
 impl Room {
     pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.path.join(name)
+        let name = name.as_ref();
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + 1 + name.as_os_str().len());
+        path.push(&self.path);
+        path.push(name);
+        path
     }
 
     /// Is it still there? Asked whenever something in it was "not found".

@@ -32,7 +32,7 @@ use super::registry::Registry;
 use super::stored::StateStore;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
-use super::wake::{Wake, Waker, Wakes};
+use super::wake::{Wake, Wakes};
 use super::{Core, Mode};
 
 /// A claim that lies in the room and is to be worked on next.

@@ -123,8 +123,9 @@ impl DropQueue {
         let end = self.queue.len().min(self.peeked + PEEK);
         let looked: Vec<OsString> = self.queue.drain(self.peeked..end).collect();
         let rest = self.queue.split_off(self.peeked);
+        let mut buffer = Vec::new();
         for name in looked {
-            match claim::priority_of(disk, &name) {
+            match claim::glance_at_priority(disk, &name, &mut buffer) {
                 Some(priority) if priority != DEFAULT_PRIORITY => {
                     self.ranked += 1;
                     let lane = if priority > DEFAULT_PRIORITY { &mut self.urgent } else { &mut self.late };

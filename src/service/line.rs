@@ -108,7 +108,7 @@ impl Active<'_> {
             Ok(envelope) => envelope,
             Err(refused) => return self.dead(claimed, refused, None, None, hops, now),
         };
-        self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.to_string() })?;
+        self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.file_name() })?;
         let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
         self.tell_called(&claimed, &name);
         let began = std::time::Instant::now();
@@ -168,7 +168,7 @@ impl Active<'_> {
             return Ok(());
         }
         while let Some(job) = self.lanes.next_to_start(&self.core.settings) {
-            let note = Note::Started { claim: job.claimed.claim.name.to_string() };
+            let note = Note::Started { claim: job.claimed.claim.name.file_name() };
             if let Err(error) = self.log.note(&self.room, &note) {
                 self.lanes.add(job);
                 return Err(error);

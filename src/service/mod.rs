@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
-//! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `gather`, `check`, `decide`, `answer`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
 //! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
@@ -16,6 +16,7 @@
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod answer;
 mod attempt;
 mod attempted;
 mod calendar;

@@ -152,6 +152,6 @@ fn carry_out(disk: &Disk, room: &Room, folders: &mut Folders, decision: &Decisio
     let record = &decision.record;
     room.beat_if_due(disk)?;
     publish::publish(disk, room, &|staged| room.file(staged), folders, record)?;
-    let claimed = room.file(record.claim.to_string());
+    let claimed = room.file(record.claim.file_name());
     publish::finish(disk, room, &claimed, folders, &record.finish)
 }

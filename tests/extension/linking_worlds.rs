@@ -160,6 +160,34 @@ async fn without_a_place_for_it_a_trap_in_another_store_ends_the_attempt() {
 }
 
 #[tokio::test]
+async fn the_deadline_holds_in_another_store() {
+    let settings = "[extensions]\ndeadline_ms = 500\n[extension.one.wasi]\nenvironment = { A = \"1\" }";
+    let host = host(&configured(settings), &[("a", &trying()), ("one", &tried("(loop (br 0)) unreachable"))]).await;
+    let (code, _, reason) = end(handled(&host, "a", "null").await);
+    assert_eq!((code, reason.as_str()), (Code::Timeout, "no answer within 500 ms"));
+}
+
+#[tokio::test]
+async fn the_memory_of_all_stores_is_counted_together() {
+    // Each of the two takes ten pages and what it begins with; one of them fits, both do not.
+    let grow = "(if (i32.eq (memory.grow (i32.const 10)) (i32.const -1)) (then unreachable))";
+    let fine = "(i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
+    let mut a = trying();
+    a.prepend(&format!("(func $grow {grow}) (start $grow)"));
+    let of_callee = format!("{grow} {fine}");
+    let ended = async |bytes: usize, callee: &str| {
+        let settings =
+            format!("[extension.a]\nmemory_bytes = {bytes}\n[extension.one.wasi]\nenvironment = {{ A = \"1\" }}");
+        let host = host(&configured(&settings), &[("a", &a), ("one", &tried(callee))]).await;
+        replied(handled(&host, "a", "null").await)
+    };
+    assert_eq!(ended(20 << 16, fine).await, "\"none\"");
+    assert_eq!(ended(40 << 16, &of_callee).await, "\"none\"");
+    let over = format!("\"in `one` (a -> one): it asked for more than {} bytes of memory\"", 20 << 16);
+    assert_eq!(ended(20 << 16, &of_callee).await, over);
+}
+
+#[tokio::test]
 async fn an_async_function_in_another_store() {
     let core = format!(
         r#"{OWN} {ECHO} (func (export "count") (param i32) (result i32)
