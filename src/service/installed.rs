@@ -7,10 +7,11 @@
 //!
 //! Absent on purpose: what becomes of messages in hand. They run in the set that they began in, which lives as long as one of them does.
 
+mod places;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,27 +27,9 @@ use crate::bus::claim::{self, Writers};
 use crate::extension::lock_file::LockFile;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
-use crate::policy::Settings;
+use places::{Files, State, state};
 
-/// What tells one state of a file from another: inode, bytes, and when content and name changed.
-type State = (u64, u64, i128, i128);
-
-/// Every extension file of the folder, and the settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Files {
-    extensions: BTreeMap<OsString, State>,
-    settings: Option<State>,
-}
-
-/// Where extensions and what is set for them are found.
-#[derive(Clone, Debug)]
-pub struct Places {
-    pub folder: PathBuf,
-    /// `postroom.toml`; `None`: the settings that the service began with stay as they are.
-    pub settings: Option<PathBuf>,
-    /// Where relative paths in the settings start.
-    pub base: PathBuf,
-}
+pub use places::Places;
 
 /// Says something to whoever runs the service.
 type Say<'a> = &'a dyn Fn(&Notice);
@@ -163,9 +146,7 @@ impl Installed {
             return true;
         }
         let Some(handle) = inner.handle(say) else { return false };
-        let is_set_anew = inner.taken.settings != before.settings || before.extensions.is_empty();
-        let settings = self.places.settings.clone().filter(|_| is_set_anew);
-        inner.loading = self.load_beside(handle, settings, inner.configuration.clone(), say);
+        inner.loading = self.load_beside(handle, inner.configuration.clone(), say);
         false
     }
 
@@ -185,15 +166,13 @@ impl Installed {
     fn load_beside(
         &self,
         handle: Handle,
-        settings: Option<PathBuf>,
         configuration: Configuration,
         say: Say<'_>,
     ) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
         let (places, wake) = (self.places.clone(), self.wake.clone());
         let run = move || {
-            let read = settings.map_or(Ok(configuration.clone()), |file| read_again(&file, &places.base));
-            let (configuration, unread) = match read {
-                Ok(configuration) => (configuration, None),
+            let (configuration, unread) = match places.read_settings() {
+                Ok(read) => (read.unwrap_or(configuration), None),
                 Err(why) => (configuration, Some(why)),
             };
             let loaded = handle.block_on(load(&places.folder, configuration));
@@ -317,39 +296,4 @@ async fn load(folder: &Path, configuration: Configuration) -> Result<Loaded, Loa
     let lock = LockFile::of_folder(folder);
     let (host, broken) = ExtensionHost::load_known(folder, &configuration, &|path| lock.facts(path)).await?;
     Ok(Loaded { host, broken, configuration, unread: None })
-}
-
-fn read_again(settings: &Path, base: &Path) -> Result<Configuration, String> {
-    let text = match std::fs::read_to_string(settings) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(format!("cannot read {}: {error}", settings.display())),
-    };
-    let settings = Settings::parse(&text).map_err(|error| format!("{}: {error}", settings.display()))?;
-    Ok(Configuration::from_settings(&settings, base))
-}
-
-impl Places {
-    /// A folder that cannot be listed has no files: that is said where it is loaded.
-    fn files(&self) -> Files {
-        let mut extensions = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let text = name.as_encoded_bytes();
-            if !text.ends_with(b".wasm") || text.starts_with(b".") {
-                continue;
-            }
-            if let Some(state) = state(&entry.path()) {
-                extensions.insert(name, state);
-            }
-        }
-        Files { extensions, settings: self.settings.as_deref().and_then(state) }
-    }
-}
-
-/// A link leads to the file itself, as it does where extensions are loaded. None: it is not there.
-fn state(path: &Path) -> Option<State> {
-    let meta = std::fs::metadata(path).ok()?;
-    let ns = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    Some((meta.ino(), meta.len(), ns(meta.mtime(), meta.mtime_nsec()), ns(meta.ctime(), meta.ctime_nsec())))
 }

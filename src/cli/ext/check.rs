@@ -19,8 +19,8 @@ struct Report {
     broken: Vec<Broken>,
     /// `current`, `absent`, `behind` or `damaged`.
     lock: &'static str,
-    /// Why compiled code cannot be kept.
-    cache: Option<String>,
+    /// Compiled code that was not trusted, or cannot be kept.
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -32,12 +32,17 @@ struct Broken {
 impl Check {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let place = place(global)?;
-        let (survey, broken) = runtime()?.block_on(async {
-            let survey = place.survey().await?;
-            Ok::<_, Failure>((survey, place.load_all().await?))
+        let (survey, (broken, mut notes)) = runtime()?.block_on(async {
+            // First, so that what is wrong with the cache is found here.
+            let loaded = place.load_all().await?;
+            Ok::<_, Failure>((place.survey().await?, loaded))
         })?;
         let is_broken = |name: &String| broken.iter().any(|broken| broken.name == *name);
-        let cache = Cache::of_user();
+        if let Some(trouble) = Cache::of_user().trouble().map(ToString::to_string) {
+            // It may be among them already.
+            notes.retain(|note| *note != trouble);
+            notes.push(trouble);
+        }
         let report = Report {
             ok: survey.extensions.keys().filter(|name| !is_broken(name)).cloned().collect(),
             lock: match survey.lock {
@@ -46,7 +51,7 @@ impl Check {
                 LockState::Behind { .. } => "behind",
                 LockState::Damaged { .. } => "damaged",
             },
-            cache: cache.trouble().map(ToString::to_string),
+            notes,
             broken: broken.into_iter().map(|broken| Broken { name: broken.name, reason: broken.reason }).collect(),
         };
         match global.format() {
@@ -65,8 +70,8 @@ fn shown(report: &Report) -> String {
     for Broken { name, reason } in &report.broken {
         out.push_str(&format!("{}  {}: {}\n", styled(BAD, "broken"), text::field(name), text::sentence(reason)));
     }
-    if let Some(trouble) = &report.cache {
-        out.push_str(&format!("note    {}\n", text::sentence(trouble)));
+    for note in &report.notes {
+        out.push_str(&format!("note    {}\n", text::sentence(note)));
     }
     let installed = report.ok.len() + report.broken.len();
     out + &format!(

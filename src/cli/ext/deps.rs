@@ -67,9 +67,7 @@ impl Deps {
 /// The name, everything that it needs, and everything that needs it, however far.
 fn around(name: &str, links: &[Link]) -> BTreeSet<String> {
     let mut found = BTreeSet::from([name.to_owned()]);
-    let walks: [fn(&Link) -> (&str, &str); 2] =
-        [|link| (&link.importer, &link.provider), |link| (&link.provider, &link.importer)];
-    for direction in walks {
+    for direction in [downwards, upwards] {
         let mut next = vec![name.to_owned()];
         let mut seen = BTreeSet::new();
         while let Some(name) = next.pop() {
@@ -82,6 +80,14 @@ fn around(name: &str, links: &[Link]) -> BTreeSet<String> {
         found.extend(seen);
     }
     found
+}
+
+fn downwards(link: &Link) -> (&str, &str) {
+    (&link.importer, &link.provider)
+}
+
+fn upwards(link: &Link) -> (&str, &str) {
+    (&link.provider, &link.importer)
 }
 
 fn report(survey: &Survey, names: &BTreeSet<String>) -> Report {

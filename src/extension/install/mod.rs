@@ -95,14 +95,14 @@ impl Place {
         Ok(ExtensionHost::load_known(&self.folder, &configuration, &|path| lock.facts(path)).await?)
     }
 
-    /// Loads everything as a service would, and says what does not load.
+    /// Loads everything as a service would, and says what does not load, and what was found out about compiled code.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub async fn load_all(&self) -> Result<Vec<Broken>, InstallError> {
+    pub async fn load_all(&self) -> Result<(Vec<Broken>, Vec<String>), InstallError> {
         let settings = SettingsFile::read(&self.settings)?;
-        let (_, broken) = rehearse::load(&self.folder, &self.configuration(settings.settings())).await?;
-        Ok(broken)
+        let (host, broken) = rehearse::load(&self.folder, &self.configuration(settings.settings())).await?;
+        Ok((broken, host.cache_notes()))
     }
 }
 
