@@ -22,6 +22,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
 use crate::bus::claim::{self, Writers};
+use crate::extension::install::load_installed;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
 
@@ -87,7 +88,7 @@ impl Installed {
             return;
         }
         let Some(handle) = inner.handle(say) else { return };
-        let loaded = handle.block_on(ExtensionHost::load(&self.folder, &self.configuration));
+        let loaded = handle.block_on(load_installed(&self.folder, &self.configuration));
         inner.take(loaded, say);
     }
 
@@ -150,7 +151,7 @@ impl Installed {
     fn load_beside(&self, handle: Handle, say: Say<'_>) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
         let (folder, configuration, wake) = (self.folder.clone(), self.configuration.clone(), self.wake.clone());
         let load = move || {
-            let loaded = handle.block_on(ExtensionHost::load(&folder, &configuration));
+            let loaded = handle.block_on(load_installed(&folder, &configuration));
             // Only a hint; the next scan looks, too.
             wake.wake(Wake::Extensions);
             loaded
