@@ -24,7 +24,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
 use crate::bus::claim::{self, Writers};
-use crate::extension::lock_file::LockFile;
+use crate::extension::install::load_installed;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
 use places::{Files, State, state};
@@ -293,7 +293,6 @@ fn is_change(kind: &EventKind) -> bool {
 
 /// Reads the set that is there now.
 async fn load(folder: &Path, configuration: Configuration) -> Result<Loaded, LoadError> {
-    let lock = LockFile::of_folder(folder);
-    let (host, broken) = ExtensionHost::load_known(folder, &configuration, &|path| lock.facts(path)).await?;
+    let (host, broken) = load_installed(folder, &configuration).await?;
     Ok(Loaded { host, broken, configuration, unread: None })
 }

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use postroom::extension::ComponentHash;
 use postroom::extension::install::{
-    Candidate, Change, Dependents, Existing, InstallError, Installed, Installer, LockState, Place,
+    Candidate, Change, Dependents, Existing, InstallError, Installed, Installer, LockState, Place, load_installed,
 };
 use postroom::extension::lock_file::LockFile;
+use postroom::extension::{ComponentHash, Configuration};
 use postroom::policy::grants::Grant;
 
-use crate::mock;
+use crate::{call, failed, handle, mock, replied};
 
 /// A workspace with no extensions yet.
 struct Here(tempfile::TempDir);
@@ -77,7 +77,7 @@ fn candidate(name: &str, bytes: &[u8]) -> Candidate {
 
 /// A handler that answers with this text.
 fn version(text: &str) -> Vec<u8> {
-    mock::component("", &[mock::replying(text), mock::described(text, "math.add", "adding")])
+    mock::component("", &[mock::replying(&format!("\"{text}\"")), mock::described(text, "math.add", "adding")])
 }
 
 fn short(bytes: &[u8]) -> String {
@@ -344,4 +344,26 @@ async fn a_folder_that_is_a_file_is_an_error_that_names_it() {
     fs::write(here.place().folder, "x").unwrap();
     let error = Installer::open(here.place(), |_| ()).await.unwrap_err().to_string();
     assert!(error.contains(Path::new("extensions").to_str().unwrap()), "{error}");
+}
+
+/// What the lock file knows is not read again; a file that is another one than it says does not run as that one.
+#[tokio::test]
+async fn what_is_known_is_read_at_its_first_use() {
+    let here = Here::new();
+    for name in ["a", "b"] {
+        here.add(name, &version("1.0.0")).await.unwrap();
+    }
+    let folder = here.place().folder;
+    let configuration = Configuration::default();
+    let (host, broken) = load_installed(&folder, &configuration).await.unwrap();
+    assert_eq!(broken, []);
+    assert_eq!(host.package("b").unwrap().about.version, "1.0.0");
+    // After the set was loaded, the content changes in place.
+    fs::write(here.path("b.wasm"), version("2.0.0")).unwrap();
+    assert_eq!(replied(handle(&host, "a", call("{}")).await), "\"1.0.0\"");
+    let failure = failed(handle(&host, "b", call("{}")).await);
+    assert!(failure.message.contains("its file is another one than when it was loaded"), "{failure:?}");
+    let (host, _) = load_installed(&folder, &configuration).await.unwrap();
+    assert_eq!(host.package("b").unwrap().about.version, "2.0.0");
+    assert_eq!(replied(handle(&host, "b", call("{}")).await), "\"2.0.0\"");
 }

@@ -40,7 +40,7 @@ pub use trial::Trial;
 
 use super::graph::{Interface, Node};
 use super::lock_file::{LockFile, Locked};
-use super::{Broken, Configuration, ExtensionHost};
+use super::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::policy::Settings;
 use folder::Folder;
 use grants::SettingsFile;
@@ -90,9 +90,7 @@ impl Place {
     /// Outside of a tokio runtime with its timer enabled.
     pub async fn host(&self) -> Result<(ExtensionHost, Vec<Broken>), InstallError> {
         let settings = SettingsFile::read(&self.settings)?;
-        let lock = LockFile::of_folder(&self.folder);
-        let configuration = self.configuration(settings.settings());
-        Ok(ExtensionHost::load_known(&self.folder, &configuration, &|path| lock.facts(path)).await?)
+        Ok(load_installed(&self.folder, &self.configuration(settings.settings())).await?)
     }
 
     /// Loads everything as a service would, and says what does not load, and what was found out about compiled code.
@@ -148,6 +146,19 @@ impl Installer {
     fn write_lock(&self) -> Result<(), InstallError> {
         self.folder.replace(super::lock_file::FILE_NAME, self.lock.to_text().as_bytes())
     }
+}
+
+/// Loads a folder as its lock file knows it: what that says of a file that has not changed since is believed, and the file is read, compared with
+/// its hash and compiled (or taken from the cache) when it is first used.
+///
+/// # Panics
+/// Outside of a tokio runtime with its timer enabled.
+pub async fn load_installed(
+    folder: &Path,
+    configuration: &Configuration,
+) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
+    let lock = LockFile::of_folder(folder);
+    ExtensionHost::load_known(folder, configuration, &|path| lock.facts(path)).await
 }
 
 /// The installed extensions as nodes of the graph.
