@@ -127,6 +127,11 @@ impl Log {
         self.end >= CHECKPOINT_AT
     }
 
+    /// Will the next commit put a new file in this one's place?
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted
+    }
+
     /// Notes that a handling begins. Unsynced: it counts the attempts that killed the service, not what a power cut ends.
     pub fn note(&mut self, room: &Room, note: &Note) -> Result<(), BusError> {
         self.append_notes(&room.file(layout::ROOM_LOG), std::slice::from_ref(note))

@@ -81,7 +81,7 @@ impl Active<'_> {
     /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.
     pub(super) fn settle(&mut self, now: Now) -> Result<(), BusError> {
         if !self.unsettled.is_empty() {
-            self.commit()?;
+            self.commit(now)?;
         }
         self.take_published(now)?;
         if !self.unfinished.is_empty() {
@@ -100,7 +100,11 @@ impl Active<'_> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), BusError> {
+    fn commit(&mut self, now: Now) -> Result<(), BusError> {
+        if self.log.is_distrusted() {
+            // Nothing becomes visible while one log takes the other's place: as the model of the protocol has it.
+            self.wait_for_publisher(0, now)?;
+        }
         let (disk, room) = (&self.core.disk, &self.room);
         let full = self.core.durability() == Durability::Full;
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
