@@ -2,8 +2,8 @@
 //!
 //! Absent on purpose: what an extension is and what it is asked. This room knows code, memory and time.
 //!
-//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a cancelled future takes effect within about that,
-//! and other tasks of the same thread go on. While nothing runs, no thread wakes up.
+//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a
+//! cancelled future takes effect within about that, and other tasks of the same thread go on. While nothing runs, no thread wakes up.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// On top of `Limits::output_bytes`, for what surrounds the strings of an answer.
 const OUTPUT_OVERHEAD: usize = 4096;
+
+/// How much more the host may copy out of a guest at once than an answer may have. A value between extensions is held in the host's own
+/// form, in which each byte of a `list<u8>` takes tens of bytes.
+const COPIED: usize = 4;
 
 /// The call took longer than the attempt may. Its stores are gone.
 #[derive(Debug)]
@@ -83,8 +87,8 @@ impl Sandbox {
         store.limiter(|tenant| &mut tenant.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        // Strings are refused by their length, before anything is copied out of the guest.
-        store.set_hostcall_fuel(output_bytes.saturating_add(OUTPUT_OVERHEAD));
+        // What is too long is refused by its length, before anything is copied out of the guest.
+        store.set_hostcall_fuel(output_bytes.saturating_mul(COPIED).saturating_add(OUTPUT_OVERHEAD));
         store
     }
 

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use wasmtime::component::{Func, Instance};
 
-use super::call::Trust;
 use super::console::Console;
 use super::effects::{Effects, LogLine};
 use super::host::wasi::WasiPart;
@@ -83,10 +82,7 @@ pub(super) enum Phase {
 /// The message in hand. Without one, only the deadline says something.
 #[derive(Clone, Debug)]
 pub(super) struct CallFacts {
-    /// Its id; empty without a message.
-    pub(super) id: String,
     pub(super) hops: u32,
-    pub(super) trust: Trust,
     /// Unix milliseconds.
     pub(super) accepted_at: i64,
     pub(super) attempt: u32,
@@ -104,6 +100,15 @@ pub(super) struct Importer {
     pub(super) grants: Grants,
     pub(super) wasi: Arc<WasiGrants>,
     pub(super) config: Arc<ConfigTable>,
+}
+
+impl Tenant {
+    /// From now on the store runs for another attempt.
+    pub(super) fn take_over(&mut self, chain: Arc<Chain>, others: Weak<Stores>) {
+        self.meter.move_to(chain.memory.clone());
+        self.chain = chain;
+        self.others = others;
+    }
 }
 
 impl Chain {
@@ -178,6 +183,6 @@ impl Chain {
 impl CallFacts {
     /// No message is at hand.
     pub(super) fn none(deadline: Instant) -> CallFacts {
-        CallFacts { id: String::new(), hops: 0, trust: Trust::Unsigned, accepted_at: 0, attempt: 0, deadline }
+        CallFacts { hops: 0, accepted_at: 0, attempt: 0, deadline }
     }
 }

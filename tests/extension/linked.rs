@@ -149,6 +149,11 @@ impl Guest {
         self
     }
 
+    /// More core functions.
+    pub fn prepend(&mut self, core: &str) {
+        self.core = format!("{core}\n{}", self.core);
+    }
+
     /// Its `handle` is an `async func`, so it may wait.
     pub fn waiting(mut self) -> Guest {
         self.kind = "async";

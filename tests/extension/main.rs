@@ -12,16 +12,19 @@ mod linked;
 mod linking_async;
 mod linking_calls;
 mod linking_resources;
+mod linking_reuse;
+mod linking_set;
+mod linking_stress;
 mod linking_values;
+mod linking_worlds;
 mod misbehaving;
 mod mock;
 mod mocks;
 mod prebuilt;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use postroom::extension::{Broken, Call, Configuration, ExtensionHost, Limits, Message, Nowhere, Trust};
 use postroom::message::{Code, Failure, Handled, Payload, Retry};
