@@ -12,7 +12,7 @@ use crate::bus::{self, create, layout};
 use crate::extension::{self, ExtensionHost};
 use crate::message::MessageId;
 use crate::policy::Settings;
-use crate::service::installed::Installed;
+use crate::service::installed::{Installed, Places};
 use crate::service::wake::Wakes;
 use crate::service::{Core, Mode, standby};
 
@@ -50,16 +50,13 @@ impl Bus {
         settings.retry.first_ms = 1;
         settings.retry.max_ms = 1;
         settings.extensions.concurrency = 8;
+        let places = Places { folder: folder.path().join("none"), settings: None, base: folder.path().to_owned() };
+        let configuration = extension::Configuration::from_settings(&settings, folder.path());
         let core = Core {
             disk: Arc::new(bus::open(&path).expect("opened")),
             settings,
             say: Arc::new(|_| {}),
-            installed: Installed::new(
-                folder.path().join("none"),
-                extension::Configuration::default(),
-                Duration::ZERO,
-                wake.clone(),
-            ),
+            installed: Installed::new(places, configuration, Duration::ZERO, wake.clone()),
             stopped: Arc::new(AtomicBool::new(false)),
             wake,
         };

@@ -5,6 +5,7 @@ mod console;
 mod facts;
 mod grants;
 mod guest;
+mod interfaces;
 mod invoke;
 mod network;
 mod state;
