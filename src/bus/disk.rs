@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self as sys, Access, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, Stat};
@@ -346,26 +345,19 @@ fn write_pieces(fd: impl AsFd, pieces: &[&[u8]]) -> Result<(), Errno> {
 
 /// Reads from the start until the end of the file; `expected` bytes are foreseen.
 pub fn read_all(file: &File, expected: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; expected + 1];
-    let mut filled = 0;
+    let mut bytes = Vec::with_capacity(expected + 1);
     loop {
-        if filled == bytes.len() {
-            bytes.resize(bytes.len() * 2, 0);
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(bytes.len());
         }
-        let asked = bytes.len() - filled;
-        match file.read_at(&mut bytes[filled..], filled as u64) {
+        let (asked, at) = (bytes.capacity() - bytes.len(), bytes.len() as u64);
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
             // A regular file gives less than asked for only at its end.
-            Ok(n) if n < asked => {
-                filled += n;
-                break;
-            }
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Ok(n) if n < asked => return Ok(bytes),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes)
 }
 
 pub fn is_regular(stat: &Stat) -> bool {

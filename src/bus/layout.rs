@@ -214,7 +214,7 @@ impl fmt::Display for ClaimName {
     }
 }
 
-/// `<ticket>~<stem>`, or with the hops behind the ticket and the recipient between them.
+/// `<ticket>~<stem>`, with the hops of what an extension sent, and with the recipient of one delivery of several.
 struct Tail<'a>(&'a ClaimName);
 
 impl fmt::Display for Tail<'_> {

@@ -58,7 +58,7 @@ use crate::bus::{self, BusError, Disk};
 use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
-use installed::Installed;
+use installed::{Installed, Places};
 use trouble::Trouble;
 use wake::{Wake, Waker, Wakes};
 
@@ -68,6 +68,9 @@ pub struct Config {
     /// The bus folder.
     pub bus: PathBuf,
     pub settings: Settings,
+    /// The file with the settings: read again, for what concerns extensions, when it or the set of extensions changes while the service
+    /// runs. `None`: never.
+    pub settings_file: Option<PathBuf>,
     /// Serve even on a file system that cannot keep the promises.
     pub force_file_system: bool,
 }
@@ -212,7 +215,12 @@ fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
     let configuration = extension::Configuration::from_settings(&config.settings, beside);
     let grace = Duration::from_millis(config.settings.bus.grace_ms);
-    Installed::new(beside.join(&config.settings.extensions.dir), configuration, grace, wake)
+    let places = Places {
+        folder: beside.join(&config.settings.extensions.dir),
+        settings: config.settings_file.clone(),
+        base: beside.to_owned(),
+    };
+    Installed::new(places, configuration, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

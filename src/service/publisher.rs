@@ -45,16 +45,17 @@ impl Publisher {
     }
 
     /// Carries out a batch, or hands it to the thread. What is done when this returns comes back at once.
-    pub fn publish(&mut self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
+    /// `folders`: those that were opened for this batch.
+    pub fn publish(&mut self, batch: Vec<Arc<Decision>>, folders: &mut Folders) -> Vec<Outcome> {
         if self.in_hand.is_empty() && batch.len() < WORTH_A_THREAD {
-            return self.publish_here(batch);
+            return self.publish_here(batch, folders);
         }
         if self.thread.is_none() {
             self.thread = Thread::begin(&self.disk, &self.room).ok();
         }
         // The system has no thread to give: then as if there were none to be had.
         let Some(batches) = self.thread.as_ref().and_then(|thread| thread.batches.as_ref()) else {
-            return self.publish_here(batch);
+            return self.publish_here(batch, folders);
         };
         self.in_hand.extend(batch.iter().cloned());
         // The thread is gone only after a panic, which `take` meets.
@@ -62,10 +63,9 @@ impl Publisher {
         Vec::new()
     }
 
-    fn publish_here(&self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
-        let mut folders = Folders::default();
+    fn publish_here(&self, batch: Vec<Arc<Decision>>, folders: &mut Folders) -> Vec<Outcome> {
         let carry_out = |decision: Arc<Decision>| {
-            let done = carry_out(&self.disk, &self.room, &mut folders, &decision);
+            let done = carry_out(&self.disk, &self.room, folders, &decision);
             (decision, done)
         };
         batch.into_iter().map(carry_out).collect()

@@ -125,7 +125,7 @@ impl Active<'_> {
     /// Has what is decided published and finished: here if it is little, else beside the line (see [`super::publisher`]).
     fn finish_decided(&mut self, now: Now) -> Result<(), BusError> {
         let batch = std::mem::take(&mut self.unfinished);
-        let done = self.publisher.publish(batch);
+        let done = self.publisher.publish(batch, &mut self.folders);
         // The names of the next batch are looked up in folders as they are then.
         self.folders = publish::Folders::default();
         self.take_in(done, now)
@@ -294,8 +294,7 @@ impl Active<'_> {
     }
 
     /// The handling of a message begins.
-    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId) {
-        let now = Now::get();
+    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId, now: Now) {
         let message = &claimed.message;
         let more = Called {
             id: message.id().as_str(),

@@ -617,6 +617,15 @@ fn bench() {
 
               [default: 280]
 
+          --payload <PAYLOAD>
+              What each payload is made of
+
+              Possible values:
+              - text: One long string, which a parser passes over
+              - data: Objects, numbers and short strings
+
+              [default: text]
+
           --durability <DURABILITY>
               What the service promises for a message
 

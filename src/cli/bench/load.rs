@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Mode, Plan};
+use super::{Mode, Payload, Plan};
 
 /// Who sends.
 pub const SENDER: &str = "bench";
@@ -26,12 +26,48 @@ pub fn file_name(number: u32) -> String {
     format!("{}.json", id(number))
 }
 
-pub fn message(number: u32, payload_bytes: usize) -> String {
-    // The payload is an object with one string; its own marks are 11 bytes.
-    let filling = "x".repeat(payload_bytes.saturating_sub(11));
+/// What a payload is made of, and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Filling {
+    pub payload: Payload,
+    pub bytes: usize,
+}
+
+impl Filling {
+    fn text(self) -> String {
+        match self.payload {
+            // Its own marks are 11 bytes.
+            Payload::Text => format!(r#"{{"text":"{}"}}"#, "x".repeat(self.bytes.saturating_sub(11))),
+            Payload::Data => data(self.bytes),
+        }
+    }
+}
+
+/// A list of small objects, as programs write them; filled up with spaces.
+fn data(bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 128);
+    text.push('[');
+    for number in 0.. {
+        let comma = if number == 0 { "" } else { "," };
+        let item = format!(
+            r#"{comma}{{"id":{number},"file":"src/part-{number}.rs","line":{},"score":0.{number},"tags":["a","bc"],"ok":true}}"#,
+            number * 7
+        );
+        if text.len() + item.len() + 1 > bytes {
+            break;
+        }
+        text.push_str(&item);
+    }
+    text.push_str(&" ".repeat(bytes.saturating_sub(text.len() + 1)));
+    text.push(']');
+    text
+}
+
+pub fn message(number: u32, filling: Filling) -> String {
     format!(
-        r#"{{"id":"{}","sender":"{SENDER}","recipient":"postroom","action":"mcp.core.echo","payload":{{"text":"{filling}"}},"timestamp":1763683200000}}"#,
-        id(number)
+        r#"{{"id":"{}","sender":"{SENDER}","recipient":"postroom","action":"mcp.core.echo","payload":{},"timestamp":1763683200000}}"#,
+        id(number),
+        filling.text()
     )
 }
 
@@ -116,7 +152,7 @@ pub fn write(bus: &Path, plan: &Plan, dropped: &Dropped, gate: &Gate) -> io::Res
             return Ok(());
         }
         let hidden = bus.join(format!(".{}.tmp", id(number)));
-        fs::write(&hidden, message(number, plan.payload_bytes))?;
+        fs::write(&hidden, message(number, plan.filling))?;
         dropped.note(number);
         fs::rename(&hidden, bus.join(file_name(number)))?;
     }
@@ -130,11 +166,13 @@ mod tests {
     #[test]
     fn messages_are_messages_and_names_read_back() {
         use postroom::message::{Given, Message};
-        let text = message(7, 280);
-        assert!((395..=410).contains(&text.len()), "{}", text.len());
-        let message = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).expect("a message");
-        assert_eq!(message.payload_text().len(), 280);
-        assert_eq!(number_of_reply(&format!("{}.reply.json", message.id())), Some(7));
+        for payload in [Payload::Text, Payload::Data] {
+            let text = message(7, Filling { payload, bytes: 280 });
+            assert!((395..=410).contains(&text.len()), "{}", text.len());
+            let message = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).expect("a message");
+            assert_eq!(message.payload_text().len(), 280);
+            assert_eq!(number_of_reply(&format!("{}.reply.json", message.id())), Some(7));
+        }
         assert_eq!(number_of_reply("b-7.json"), None);
     }
 }

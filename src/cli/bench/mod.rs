@@ -32,6 +32,7 @@ use tempfile::TempDir;
 use super::print::Format;
 use super::{Exit, Failure, Global, print, text};
 use figures::{Floor, Run};
+use load::Filling;
 
 /// Measure a real service through the folder
 ///
@@ -54,6 +55,9 @@ pub struct Bench {
     /// Bytes of each payload; a message has about 120 more
     #[arg(long, value_name = "N", default_value_t = 280)]
     payload_bytes: usize,
+    /// What each payload is made of
+    #[arg(long, value_enum, default_value_t = Payload::Text)]
+    payload: Payload,
     /// What the service promises for a message
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     durability: Durability,
@@ -112,6 +116,15 @@ impl Durability {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    /// One long string, which a parser passes over
+    Text,
+    /// Objects, numbers and short strings
+    Data,
+}
+
 /// What one run is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -119,7 +132,7 @@ pub struct Plan {
     messages: u32,
     outstanding: u32,
     rate: u32,
-    payload_bytes: usize,
+    filling: Filling,
     durability: Durability,
 }
 
@@ -129,6 +142,7 @@ struct Report {
     version: &'static str,
     durability: Durability,
     payload_bytes: usize,
+    payload: Payload,
     runs: Vec<Run>,
     floor: Floor,
 }
@@ -143,12 +157,12 @@ impl Bench {
         for mode in modes {
             runs.push(run::run(&self.plan(mode), top.path())?);
         }
-        let floor = floor::measure(top.path(), self.plan(Mode::Blast).messages, self.payload_bytes)?;
+        let floor = floor::measure(top.path(), self.plan(Mode::Blast).messages, self.filling())?;
         for run in &mut runs {
             run.compare(&floor);
         }
-        let (durability, payload_bytes) = (self.durability, self.payload_bytes);
-        let report = Report { version: env!("CARGO_PKG_VERSION"), durability, payload_bytes, runs, floor };
+        let Bench { durability, payload_bytes, payload, .. } = self;
+        let report = Report { version: env!("CARGO_PKG_VERSION"), durability, payload_bytes, payload, runs, floor };
         close(top)?;
         match global.format() {
             Format::Json => print::json(&report)?,
@@ -158,13 +172,17 @@ impl Bench {
         Ok(if whole { Exit::Ok } else { Exit::Problems })
     }
 
+    fn filling(&self) -> Filling {
+        Filling { payload: self.payload, bytes: self.payload_bytes }
+    }
+
     fn plan(&self, mode: Mode) -> Plan {
         Plan {
             mode,
             messages: self.messages.unwrap_or(mode.messages()),
             outstanding: self.outstanding,
             rate: self.rate,
-            payload_bytes: self.payload_bytes,
+            filling: self.filling(),
             durability: self.durability,
         }
     }
