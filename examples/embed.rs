@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bus = folder.path().join(bus::layout::BUS);
     bus::create(&bus)?;
 
-    let config = Config { bus: bus.clone(), settings: Settings::default(), force_file_system: false };
+    let config =
+        Config { bus: bus.clone(), settings: Settings::default(), settings_file: None, force_file_system: false };
     let service = Service::new(config, |notice: &Notice| eprintln!("service: {notice}"));
     let stopper = service.stopper();
     let running = std::thread::spawn(move || service.run(Mode::UntilStopped));

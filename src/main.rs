@@ -11,11 +11,11 @@ use clap::Parser as _;
 use cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(answer) => return cli::answer(&answer).into(),
+    let ended = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(answer) => cli::answer(&answer),
     };
-    match cli.run() {
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
             failure.report();

@@ -411,3 +411,45 @@ pub fn same_attempt(a: &ClaimName, b: &ClaimName) -> bool {
 pub fn damaged(path: &Path) -> DiskError {
     DiskError::new("understand", path, std::io::Error::other("a record in it cannot be read"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the first version wrote it: without log, without what extensions send and keep.
+    const FIRST: &str = concat!(
+        r#"{"term":1,"place":{"host":"h","host_name":"h","boot":"b","mount":"m","namespace":"n","pid":1},"#,
+        r#""claim":"1.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~m.json","#,
+        r#""finish":{"archive":{"day":"2025-11-21","hour":"07","name":"0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~m-1.json"}},"#,
+        r#""effects":[{"to":{"inbox":{"agent":"alice","stem":"m-1.reply","number":1}},"pieces":[3]}],"#,
+        r#""story":{"outcome":"replied","id":"m-1","acceptedAt":1,"decidedAt":2}}"#,
+        "\n{}\n"
+    );
+
+    fn first() -> Record {
+        let place: serde_json::Value = serde_json::from_str(FIRST.split('\n').next().expect("a line")).expect("JSON");
+        let place = serde_json::from_value(place["place"].clone());
+        Record::decode(Some(&Arc::new(place.expect("a place"))), FIRST.as_bytes()).expect("a record")
+    }
+
+    #[test]
+    fn the_first_records_are_read_for_ever() {
+        let record = first();
+        assert_eq!((record.effects[0].len(), record.story.at, record.story.log.len()), (3, 2, 0));
+        assert_eq!(record.claim.sent, None);
+    }
+
+    #[test]
+    fn what_an_extension_keeps_sends_and_says_reads_back() {
+        let mut record = first();
+        record.claim = ClaimName::sent(3, "m-1");
+        let (extension, name) = ("counter".to_owned(), "count".to_owned());
+        let bytes = b"{\"v\":1}\n\0\xff".to_vec();
+        record.effects.push(Effect::whole(Target::State { extension, name, version: 7 }, bytes));
+        let text = "\u{1b}[2J".to_owned();
+        record.story.log.push(LoggedLine { by: "counter".into(), level: "warn".into(), text });
+        let mut encoded = Vec::new();
+        record.encode(&record.place, b"", &mut encoded);
+        assert_eq!(Record::decode(Some(&record.place), &encoded), Some(record));
+    }
+}

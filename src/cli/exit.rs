@@ -17,10 +17,12 @@ pub enum Exit {
     Settings,
     UnsafeFileSystem,
     Interrupted,
+    /// The code that the subcommand of an extension ended with.
+    OfExtension(u8),
 }
 
 impl Exit {
-    /// Every code, in the order of its number.
+    /// Every code of our own, in the order of its number.
     pub const ALL: [Exit; 12] = [
         Exit::Ok,
         Exit::Failure,
@@ -51,6 +53,7 @@ impl Exit {
             Exit::UnsafeFileSystem => 10,
             // As a shell counts a process that SIGINT ended: 128 + 2.
             Exit::Interrupted => 130,
+            Exit::OfExtension(code) => code,
         }
     }
 
@@ -62,9 +65,13 @@ impl Exit {
             Exit::Usage => "the command line is wrong; nothing was done",
             Exit::NoBus => "there is no bus here, or it was made by a newer postroom",
             Exit::Timeout => "what was waited for did not come in time; what was sent stays sent",
-            Exit::Refused => "the message was refused, or its answer is an error",
-            Exit::NotFound => "there is no such message, dead letter, lease, agent or inbox, or the inbox is empty",
-            Exit::Problems => "`doctor` found problems, or `demo` or `bench` saw something other than it must",
+            Exit::Refused => "the message or the extension was refused, or the answer is an error",
+            Exit::NotFound => {
+                "there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is empty"
+            }
+            Exit::Problems => {
+                "`doctor` or `ext check` found problems, or `demo`, `bench` or `ext test` saw something other than it must"
+            }
             Exit::Elsewhere => {
                 "a service on another machine, or in another mount namespace (a container), is at work on this bus"
             }
@@ -73,6 +80,7 @@ impl Exit {
                 "the file system cannot keep the promises (network, synced), and nobody insisted with --force-file-system"
             }
             Exit::Interrupted => "stopped at once by a second SIGINT or SIGTERM",
+            Exit::OfExtension(_) => "what the subcommand of an extension says",
         }
     }
 

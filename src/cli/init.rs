@@ -60,7 +60,7 @@ impl Report {
 }
 
 /// Writes a file that is not there yet. `false`: something is there.
-fn write_new(path: &Path, content: &str) -> Result<bool, Failure> {
+pub fn write_new(path: &Path, content: &str) -> Result<bool, Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
     }

@@ -12,7 +12,9 @@ mod demo;
 mod doctor;
 mod drop;
 mod exit;
+mod ext;
 mod failure;
+mod foreign;
 mod init;
 mod lease;
 mod letter;
@@ -92,6 +94,7 @@ enum Command {
     Trace(trace::Trace),
     Tail(tail::Tail),
     DeadLetter(dead_letter::DeadLetter),
+    Ext(ext::Ext),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
     Demo(demo::Demo),
@@ -117,6 +120,7 @@ impl Cli {
             Command::Trace(command) => command.run(global),
             Command::Tail(command) => command.run(global),
             Command::DeadLetter(command) => command.run(global),
+            Command::Ext(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
             Command::Bench(command) => command.run(global),
             Command::Demo(command) => command.run(global),
@@ -126,9 +130,22 @@ impl Cli {
     }
 }
 
-/// Says what clap answers in place of a command: help, the version, or what is wrong with the command line, which may quote
-/// what somebody else wrote.
-pub fn answer(answer: &clap::Error) -> Exit {
+/// What clap could not parse: the subcommand of an extension is run; otherwise what clap answers in place of a command is said: help, the
+/// version, or what is wrong with the command line, which may quote what somebody else wrote.
+pub fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
+    if answer.kind() == clap::error::ErrorKind::InvalidSubcommand
+        && let Some(exit) = foreign::run(std::env::args_os())?
+    {
+        return Ok(exit);
+    }
+    let with_extensions = match foreign::lists_commands(answer) {
+        true => foreign::augmented().try_get_matches_from(std::env::args_os()).err(),
+        false => None,
+    };
+    Ok(say(with_extensions.as_ref().unwrap_or(answer)))
+}
+
+fn say(answer: &clap::Error) -> Exit {
     if !answer.use_stderr() {
         // Nobody reads what we would say about a closed terminal.
         let _ = answer.print();

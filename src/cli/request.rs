@@ -109,6 +109,11 @@ fn wait(
 
 /// Does what the service would do: everything that is there and due, the request too.
 fn serve_once(workspace: &Workspace, format: Format) -> Result<(), Failure> {
-    let config = Config { bus: workspace.bus.clone(), settings: workspace.settings.clone(), force_file_system: false };
+    let config = Config {
+        bus: workspace.bus.clone(),
+        settings: workspace.settings.clone(),
+        settings_file: None,
+        force_file_system: false,
+    };
     Ok(Service::new(config, move |notice| serve::say(notice, format)).run(Mode::Once)?)
 }

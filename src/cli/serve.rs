@@ -3,6 +3,7 @@
 use postroom::service::{Config, Mode, Notice, Service};
 
 use super::print::Format;
+use super::workspace::settings_path;
 use super::{Exit, Failure, Global, print, signals, text, units};
 
 /// Run the service on the bus
@@ -23,8 +24,12 @@ impl Serve {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
         let format = global.format();
-        let config =
-            Config { bus: workspace.bus, settings: workspace.settings, force_file_system: self.force_file_system };
+        let config = Config {
+            settings_file: Some(settings_path(&workspace.bus)),
+            bus: workspace.bus,
+            settings: workspace.settings,
+            force_file_system: self.force_file_system,
+        };
         let service = Service::new(config, move |notice| say(notice, format));
         keep_memory();
         let stopper = service.stopper();

@@ -20,6 +20,11 @@ pub fn sentence(text: &str) -> String {
     visible(text, SENTENCE)
 }
 
+/// All of a text, on one line.
+pub fn all(text: &str) -> String {
+    visible(text, usize::MAX)
+}
+
 /// A path, as far as it is text.
 pub fn path(path: &Path) -> String {
     visible(&path.to_string_lossy(), SENTENCE)

@@ -120,14 +120,7 @@ pub(super) type Answer = (Result<String, GuestFailure>,);
 impl<'a> Call<'a> {
     /// What host functions may know of it.
     pub(super) fn facts(&self, deadline: Instant) -> CallFacts {
-        CallFacts {
-            id: self.message.id.to_owned(),
-            hops: self.hops,
-            trust: self.trust,
-            accepted_at: self.accepted_at,
-            attempt: self.attempt,
-            deadline,
-        }
+        CallFacts { hops: self.hops, accepted_at: self.accepted_at, attempt: self.attempt, deadline }
     }
 
     pub(super) fn parameters(&self, left: Duration) -> Parameters<'a> {
@@ -179,9 +172,16 @@ pub(super) fn not_ready(extension: &str, reason: &str) -> Failure {
 /// The guest ended without an answer, or somebody whom it called did.
 pub(super) fn stopped(error: &Error, chain: &Chain) -> Failure {
     let mut failure = reason(error, chain);
-    let way = chain.blamed_way();
-    if let [_, .., culprit] = way.as_slice() {
-        failure.message = format!("in `{culprit}` ({}): {}", way.join(" -> "), failure.message);
+    let (way, last) = (chain.blamed_way(), chain.last_way());
+    match (way.as_slice(), last.as_slice()) {
+        ([_, .., culprit], _) => {
+            failure.message = format!("in `{culprit}` ({}): {}", way.join(" -> "), failure.message);
+        }
+        // The engine ends callers and callees of `async` functions together, and does not say whose error it was.
+        ([], [_, .., callee]) => {
+            failure.message = format!("while `{callee}` was called ({}): {}", last.join(" -> "), failure.message);
+        }
+        (_, _) => {}
     }
     failure
 }
@@ -203,7 +203,7 @@ fn reason(error: &Error, chain: &Chain) -> Failure {
         ),
         Some(trap) => failure(Code::HandlerFailed, Retry::Later, format!("it ended in a {trap}")),
         None => match error.root_cause().to_string() {
-            cause if cause.contains(OUTPUT_REFUSED) => output_too_big(&chain.limits),
+            cause if cause.contains(OUTPUT_REFUSED) => copied_too_much(&chain.limits),
             cause => failure(Code::HandlerFailed, Retry::Later, cut(cause, FAILURE_TEXT_BYTES)),
         },
     }
@@ -228,6 +228,12 @@ const OUTPUT_REFUSED: &str = "fuel allocated for hostcalls has been exhausted";
 
 fn output_too_big(limits: &Limits) -> Failure {
     failure(Code::ResourceLimit, Retry::Final, format!("the answer is longer than {} bytes", limits.output_bytes))
+}
+
+fn copied_too_much(limits: &Limits) -> Failure {
+    let reason =
+        format!("its answer, or a value that it passed on, is too long for a limit of {} bytes", limits.output_bytes);
+    failure(Code::ResourceLimit, Retry::Final, reason)
 }
 
 fn failure(code: Code, retry: Retry, message: String) -> Failure {

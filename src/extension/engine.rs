@@ -2,8 +2,8 @@
 //!
 //! Absent on purpose: what an extension is and what it is asked. This room knows code, memory and time.
 //!
-//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a cancelled future takes effect within about that,
-//! and other tasks of the same thread go on. While nothing runs, no thread wakes up.
+//! Invariants: every store has its limits from its first moment. Guest code gives the thread back at least every [`TICK`], so a deadline or a
+//! cancelled future takes effect within about that, and other tasks of the same thread go on. While nothing runs, no thread wakes up.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Store};
 
+use super::cache::{Cache, Origin};
 use super::host::wasi::WasiPart;
 use super::limits::Meter;
 use super::link::Lent;
@@ -24,6 +25,10 @@ const TICK: Duration = Duration::from_millis(5);
 /// On top of `Limits::output_bytes`, for what surrounds the strings of an answer.
 const OUTPUT_OVERHEAD: usize = 4096;
 
+/// How much more the host may copy out of a guest at once than an answer may have. A value between extensions is held in the host's own
+/// form, in which each byte of a `list<u8>` takes tens of bytes.
+const COPIED: usize = 4;
+
 /// The call took longer than the attempt may. Its stores are gone.
 #[derive(Debug)]
 pub(super) struct Late;
@@ -31,6 +36,8 @@ pub(super) struct Late;
 pub(super) struct Sandbox {
     engine: Engine,
     ticker: Ticker,
+    cache: Cache,
+    cache_notes: Mutex<Vec<String>>,
 }
 
 impl Sandbox {
@@ -41,7 +48,7 @@ impl Sandbox {
         config.wasm_backtrace_max_frames(None);
         let engine = Engine::new(&config)?;
         let ticker = Ticker::start(&engine)?;
-        Ok(Sandbox { engine, ticker })
+        Ok(Sandbox { engine, ticker, cache: Cache::of_user(), cache_notes: Mutex::default() })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -49,8 +56,25 @@ impl Sandbox {
     }
 
     /// Machine code of a component, which is known by the hash of its bytes. Takes seconds of CPU for big guests: not for an async thread.
-    pub(super) fn compile(&self, _sha256: &[u8; 32], binary: &[u8]) -> wasmtime::Result<Component> {
-        Component::from_binary(&self.engine, binary)
+    /// What the cache has already is loaded in milliseconds.
+    pub(super) fn compile(&self, sha256: &[u8; 32], binary: &[u8]) -> wasmtime::Result<Component> {
+        let (component, origin) = self.cache.obtain(&self.engine, sha256, binary)?;
+        let note = match origin {
+            Origin::Loaded | Origin::Compiled => return Ok(component),
+            Origin::Rebuilt(reason) => {
+                format!("compiled code in the cache was not used and has been replaced: {reason}")
+            }
+            Origin::Unkept(reason) => reason,
+        };
+        let mut notes = self.cache_notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+        Ok(component)
+    }
+
+    pub(super) fn cache_notes(&self) -> Vec<String> {
+        self.cache_notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A store for this attempt, with its limits set.
@@ -63,8 +87,8 @@ impl Sandbox {
         store.limiter(|tenant| &mut tenant.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        // Strings are refused by their length, before anything is copied out of the guest.
-        store.set_hostcall_fuel(output_bytes.saturating_add(OUTPUT_OVERHEAD));
+        // What is too long is refused by its length, before anything is copied out of the guest.
+        store.set_hostcall_fuel(output_bytes.saturating_mul(COPIED).saturating_add(OUTPUT_OVERHEAD));
         store
     }
 

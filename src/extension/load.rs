@@ -173,63 +173,77 @@ impl Draft {
 /// Who works together, and who is set aside.
 fn resolve(
     sandbox: Arc<Sandbox>,
-    mut drafts: BTreeMap<String, Draft>,
+    drafts: BTreeMap<String, Draft>,
     configuration: &Configuration,
     broken: &mut Vec<Broken>,
 ) -> (Set, BTreeMap<String, Said>) {
-    let nodes: Vec<graph::Node> = drafts
-        .values()
-        .map(|draft| draft.analysis.node(&draft.name, |interface| host::is_built_in(&interface.name)))
-        .collect();
-    let mut resolution = graph::resolve(&nodes, configuration.choices());
-    let mut reasons: BTreeMap<String, Vec<String>> = drafts
-        .values()
-        .map(|draft| (draft.name.clone(), draft.refused()))
-        .filter(|(_, refused)| !refused.is_empty())
-        .collect();
-    for (name, problems) in std::mem::take(&mut resolution.set_aside) {
-        reasons.entry(name).or_default().extend(problems.iter().map(ToString::to_string));
-    }
+    let is_built_in = |interface: &Interface| host::is_built_in(&interface.name);
+    let nodes: Vec<graph::Node> = drafts.values().map(|draft| draft.analysis.node(&draft.name, is_built_in)).collect();
+    let resolution = graph::resolve(&nodes, configuration.choices());
     let mut worlds = vec![Arc::new(WasiGrants::default())];
     let placed = place(&drafts, &resolution, &mut worlds);
+    let reasons = reasons(&drafts, &resolution, &placed);
+    for (name, reasons) in &reasons {
+        if let Some(draft) = drafts.get(name) {
+            broken.push(Broken { name: name.clone(), path: draft.path.clone(), reason: reasons.join("; ") });
+        }
+    }
+    let order = resolution.order.iter().filter(|name| !reasons.contains_key(*name)).cloned().collect();
+    let (units, said) = assemble(drafts, order, &resolution.links, placed);
+    (Set::new(sandbox, units, worlds), said)
+}
+
+/// Why who is set aside, each with every reason that was found.
+fn reasons(
+    drafts: &BTreeMap<String, Draft>,
+    resolution: &Resolution,
+    placed: &Placed,
+) -> BTreeMap<String, Vec<String>> {
+    let refused = drafts.values().map(|draft| (draft.name.clone(), draft.refused()));
+    let mut reasons: BTreeMap<String, Vec<String>> = refused.filter(|(_, refused)| !refused.is_empty()).collect();
+    for (name, problems) in &resolution.set_aside {
+        reasons.entry(name.clone()).or_default().extend(problems.iter().map(ToString::to_string));
+    }
     for link in &resolution.links {
-        if let Some(reason) = apart(&drafts, &placed, link) {
+        if let Some(reason) = apart(drafts, placed, link) {
             reasons.entry(link.importer.clone()).or_default().push(reason);
         }
     }
-    follow(&resolution, &mut reasons);
-    let order: Vec<&String> = resolution.order.iter().filter(|name| !reasons.contains_key(*name)).collect();
-    let indexes: BTreeMap<&str, usize> = order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    follow(resolution, &mut reasons);
+    reasons
+}
+
+/// The extensions in this order, wired to each other, and what is known already of what they say.
+fn assemble(
+    mut drafts: BTreeMap<String, Draft>,
+    order: Vec<String>,
+    links: &[Link],
+    mut placed: Placed,
+) -> (Vec<Unit>, BTreeMap<String, Said>) {
+    let index = |name: &str| order.iter().position(|other| other == name);
     let mut wires: BTreeMap<&str, Vec<Wire>> = BTreeMap::new();
-    for link in &resolution.links {
-        let Some(provider) = indexes.get(link.provider.as_str()) else { continue };
-        if let Some(wire) = wire(&drafts, link, *provider) {
+    for link in links {
+        if let Some(wire) = index(&link.provider).and_then(|provider| wire(&drafts, link, provider)) {
             wires.entry(&link.importer).or_default().push(wire);
-        }
-    }
-    for (name, reasons) in &reasons {
-        if let Some(draft) = drafts.remove(name) {
-            broken.push(Broken { name: name.clone(), path: draft.path, reason: reasons.join("; ") });
         }
     }
     let (mut units, mut said) = (Vec::new(), BTreeMap::new());
     for (index, name) in order.iter().enumerate() {
-        let Some(draft) = drafts.remove(*name) else { continue };
+        let Some(draft) = drafts.remove(name) else { continue };
         let importer = draft.importer(index);
         let wires = wires.remove(name.as_str()).unwrap_or_default();
-        let places = placed.get(*name).cloned().unwrap_or_default();
+        let places = placed.remove(name).unwrap_or_default();
         units.push(Unit::new(importer, draft.path, draft.sha256, draft.analysis, draft.terms, wires, places));
-        said.extend(draft.said.map(|said| ((*name).clone(), said)));
+        said.extend(draft.said.map(|said| (name.clone(), said)));
     }
-    (Set::new(sandbox, units, worlds), said)
+    (units, said)
 }
 
+/// The WASI worlds in whose stores each may be instantiated.
+type Placed = BTreeMap<String, BTreeSet<usize>>;
+
 /// In which stores each may be instantiated.
-fn place(
-    drafts: &BTreeMap<String, Draft>,
-    resolution: &Resolution,
-    worlds: &mut Vec<Arc<WasiGrants>>,
-) -> BTreeMap<String, BTreeSet<usize>> {
+fn place(drafts: &BTreeMap<String, Draft>, resolution: &Resolution, worlds: &mut Vec<Arc<WasiGrants>>) -> Placed {
     let order: Vec<&Draft> = resolution.order.iter().filter_map(|name| drafts.get(name)).collect();
     let homes: Vec<Home> = order.iter().map(|draft| draft.home(worlds)).collect();
     let position = |name: &str| order.iter().position(|draft| draft.name == name);
@@ -243,9 +257,15 @@ fn place(
 }
 
 /// Why this link cannot be made although the types are the same.
-fn apart(drafts: &BTreeMap<String, Draft>, placed: &BTreeMap<String, BTreeSet<usize>>, link: &Link) -> Option<String> {
+fn apart(drafts: &BTreeMap<String, Draft>, placed: &Placed, link: &Link) -> Option<String> {
     let import = drafts.get(&link.importer)?.imported(link)?;
-    link::refused_resources(import, &link.provider, placed.get(&link.importer)?, placed.get(&link.provider)?)
+    link::refused_resources(
+        import,
+        &link.importer,
+        &link.provider,
+        placed.get(&link.importer)?,
+        placed.get(&link.provider)?,
+    )
 }
 
 /// Sets aside whoever stands on somebody who is. Providers come first in the order, so one pass is enough.

@@ -22,19 +22,26 @@
 //! | `engine`, `stores`, `limits` | the sandbox: stores, deadlines, memory |
 //! | [`analysis`] | what a component offers and needs, from its bytes |
 //! | [`graph`] | who provides which interface to whom. Pure |
+//! | [`lock_file`], `hash` | what is installed, as it was found when it was installed |
+//! | [`install`] | installing, replacing and removing, whole or not at all |
+//! | [`cache`] | compiled code, kept for the next start |
 
 pub mod analysis;
 mod attempt;
+pub mod cache;
 mod call;
 mod configuration;
 mod console;
 mod effects;
 mod engine;
 pub mod graph;
+mod hash;
 mod host;
+pub mod install;
 mod limits;
 mod link;
 mod load;
+pub mod lock_file;
 mod package;
 mod reuse;
 mod set;
@@ -54,9 +61,10 @@ pub use call::{Call, ErrorReply, Message, Trust};
 pub use configuration::{Configuration, Lifetime, Terms};
 pub use console::Console;
 pub use effects::{Attempted, Effects, Level, LogLine, Savepoint, Sent, StateKey};
+pub use hash::{ComponentHash, NoHash};
 pub use limits::Limits;
 pub use load::Facts;
-pub use package::{About, Broken, Command, Package};
+pub use package::{About, Broken, COMPONENT_BYTES, Command, Package};
 pub use surroundings::{Nowhere, Stored, Surroundings};
 
 use crate::message::{Code, Failure, Handled, Retry};
@@ -146,6 +154,11 @@ impl ExtensionHost {
     /// The extension of this name.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.extensions.get(name).map(|extension| &extension.package)
+    }
+
+    /// What was to be said about compiled code so far: what was in the cache and could not be trusted, and what could not be kept.
+    pub fn cache_notes(&self) -> Vec<String> {
+        self.set.as_ref().map_or_else(Vec::new, |set| set.sandbox.cache_notes())
     }
 
     /// What is known of the extension of this name, for [`ExtensionHost::load_known`] another time.

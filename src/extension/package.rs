@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::message::AgentId;
 
 /// The largest component that is loaded, in bytes. A Python guest with its interpreter has 18 MB.
-const COMPONENT_BYTES: u64 = 256 << 20;
+pub const COMPONENT_BYTES: u64 = 256 << 20;
 
 /// An installed extension that can be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,12 @@ pub(super) fn shown_name(path: &Path) -> String {
 /// The name of the extension in this file.
 pub(super) fn name(path: &Path) -> Result<String, String> {
     let name = path.file_stem().and_then(OsStr::to_str).ok_or("its name is not UTF-8")?;
+    check_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Can an extension have this name?
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name == AgentId::POSTROOM {
         return Err(format!("`{name}` is the service itself; give the file another name"));
     }
@@ -109,7 +115,7 @@ pub(super) fn name(path: &Path) -> Result<String, String> {
                     without `..`, not ending in `.` or `.reply`, and no device name"
             .into());
     }
-    Ok(name.to_owned())
+    Ok(())
 }
 
 /// The whole component of a file, of which the first bytes have been checked.
@@ -121,11 +127,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot_read)?;
+    check_bytes(&bytes)?;
+    Ok(bytes)
+}
+
+/// Is this a component, as far as its first bytes and its size tell?
+pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() as u64 > COMPONENT_BYTES {
         return Err(format!("it is larger than {COMPONENT_BYTES} bytes"));
     }
     match bytes.get(..8) {
-        Some(b"\0asm\x0d\0\x01\0") => Ok(bytes),
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
         Some(b"\0asm\x01\0\0\0") => {
             Err("it is a core WebAssembly module, not a component; `wasm-tools component new` makes one of it".into())
         }

@@ -6,11 +6,12 @@
 //! [`Pool::forget`] was called since it was made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use wasmtime::Store;
 
 use super::stores::Stores;
-use super::tenant::{Chain, Tenant};
+use super::tenant::{CallFacts, Chain, Phase, Tenant};
 
 /// The instances of one extension that are at rest.
 #[derive(Default)]
@@ -34,16 +35,21 @@ impl Used {
     pub(super) fn never(store: Store<Tenant>) -> Used {
         Used { store, uses: 0, generation: 0 }
     }
+
+    /// Lets go of the attempt that is over.
+    fn rest(&mut self) {
+        let tenant = self.store.data_mut();
+        let (set, limits) = (tenant.chain.set.clone(), tenant.chain.limits.clone());
+        let nothing = CallFacts::none(Instant::now());
+        tenant.take_over(Arc::new(Chain::new(set, Phase::Describe, nothing, None, limits)), Weak::new());
+    }
 }
 
 impl Pool {
     /// An instance that is at rest, given over to this attempt.
     pub(super) fn take(&self, chain: &Arc<Chain>, others: Weak<Stores>) -> Option<Used> {
         let mut used = self.lock().used.pop()?;
-        let tenant = used.store.data_mut();
-        tenant.meter.move_to(chain.memory.clone());
-        tenant.chain = chain.clone();
-        tenant.others = others;
+        used.store.data_mut().take_over(chain.clone(), others);
         Some(used)
     }
 
@@ -55,6 +61,7 @@ impl Pool {
     /// After a reply.
     pub(super) fn put_back(&self, mut used: Used, most_uses: u32) {
         used.uses += 1;
+        used.rest();
         let mut resting = self.lock();
         if used.uses < most_uses && used.generation == resting.generation {
             resting.used.push(used);

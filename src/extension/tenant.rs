@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use wasmtime::component::{Func, Instance};
 
-use super::call::Trust;
 use super::console::Console;
 use super::effects::{Effects, LogLine};
 use super::host::wasi::WasiPart;
@@ -83,10 +82,7 @@ pub(super) enum Phase {
 /// The message in hand. Without one, only the deadline says something.
 #[derive(Clone, Debug)]
 pub(super) struct CallFacts {
-    /// Its id; empty without a message.
-    pub(super) id: String,
     pub(super) hops: u32,
-    pub(super) trust: Trust,
     /// Unix milliseconds.
     pub(super) accepted_at: i64,
     pub(super) attempt: u32,
@@ -104,6 +100,15 @@ pub(super) struct Importer {
     pub(super) grants: Grants,
     pub(super) wasi: Arc<WasiGrants>,
     pub(super) config: Arc<ConfigTable>,
+}
+
+impl Tenant {
+    /// From now on the store runs for another attempt.
+    pub(super) fn take_over(&mut self, chain: Arc<Chain>, others: Weak<Stores>) {
+        self.meter.move_to(chain.memory.clone());
+        self.chain = chain;
+        self.others = others;
+    }
 }
 
 impl Chain {
@@ -152,7 +157,16 @@ impl Chain {
 
     /// The way to the extension that is to blame, by names.
     pub(super) fn blamed_way(&self) -> Vec<String> {
-        self.blamed().iter().flatten().map(|place| self.set.name(*place).to_owned()).collect()
+        self.names(self.blamed().as_deref().unwrap_or_default())
+    }
+
+    /// The way to the call that is under way, by names. After an error that is one of an `async` function, which is not told of it.
+    pub(super) fn last_way(&self) -> Vec<String> {
+        self.names(&self.trail.last_way())
+    }
+
+    fn names(&self, way: &[usize]) -> Vec<String> {
+        way.iter().map(|place| self.set.name(*place).to_owned()).collect()
     }
 
     /// A call that failed has become an answer, and its caller goes on.
@@ -169,6 +183,6 @@ impl Chain {
 impl CallFacts {
     /// No message is at hand.
     pub(super) fn none(deadline: Instant) -> CallFacts {
-        CallFacts { id: String::new(), hops: 0, trust: Trust::Unsigned, accepted_at: 0, attempt: 0, deadline }
+        CallFacts { hops: 0, accepted_at: 0, attempt: 0, deadline }
     }
 }

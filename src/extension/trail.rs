@@ -60,6 +60,12 @@ impl Trail {
         way_to(&self.lock(), extension)
     }
 
+    /// The way to the last call that has begun and not ended; empty if there is none.
+    pub(super) fn last_way(&self) -> Vec<usize> {
+        let steps = self.lock();
+        steps.last().map_or_else(Vec::new, |step| way_to(&steps, step.callee))
+    }
+
     /// It is right after a panic, too: each change is one call.
     fn lock(&self) -> MutexGuard<'_, Vec<Step>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,7 +3,7 @@
 /// At most `limit` characters of `text`, with `…` where it was cut. Control characters, and those that change the direction
 /// of writing or take no room (Unicode Technical Report 36, section 2.5), appear as `\u{1b}`.
 pub fn visible(text: &str, limit: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(limit + 4));
+    let mut out = String::with_capacity(text.len().min(limit.saturating_add(4)));
     for (count, character) in text.chars().enumerate() {
         if count == limit {
             out.push('…');

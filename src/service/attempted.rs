@@ -54,7 +54,7 @@ enum Outcome {
     /// It failed: nothing of it does.
     Failed(Box<Decision>),
     /// What it read has changed.
-    RunAgain(Job),
+    RunAgain(Box<Job>),
 }
 
 impl Active<'_> {
@@ -71,7 +71,7 @@ impl Active<'_> {
         }
         match outcome {
             Ok(Outcome::Kept(decision) | Outcome::Failed(decision)) => self.unsettled.push(*decision),
-            Ok(Outcome::RunAgain(job)) if self.stop_at.is_none() => self.lanes.start(job),
+            Ok(Outcome::RunAgain(job)) if self.stop_at.is_none() => self.lanes.start(*job),
             Ok(Outcome::RunAgain(job)) => self.put_off_for_stop(job.claimed, Now::get()),
             Err(_) => self.relist = true,
         }
@@ -90,7 +90,7 @@ impl Active<'_> {
             Ok(None) => {}
             Ok(Some(_)) if job.conflicts < CONFLICTS => {
                 job.conflicts += 1;
-                return Ok(Outcome::RunAgain(job));
+                return Ok(Outcome::RunAgain(Box::new(job)));
             }
             Ok(Some(key)) => return self.attempt_failed(job, &handler, too_many_conflicts(&key), now),
             Err(error) => return self.attempt_unreadable(job, &handler, error, now),

@@ -172,7 +172,7 @@ impl Active<'_> {
 
     fn hops_behind_answered(&self, message: &Message) -> u32 {
         let Some(asked) = message.in_reply_to() else { return 0 };
-        if let Some(hops) = super::decide::hops_of_reply(asked.as_str()) {
+        if let Some(hops) = super::answer::hops_of_reply(asked.as_str()) {
             return hops.saturating_add(1);
         }
         let Recipient::One(author) = message.recipient() else { return 0 };

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::active::Active;
+use super::answer::reply_id;
 use super::check::{InboxState, MAX_HOPS};
 use super::claimed::Claimed;
 use super::clock::Now;
-use super::decide::{Decision, Handler, effect, reply_id};
+use super::decide::{Decision, Handler, effect};
 use crate::bus::BusError;
 use crate::bus::claim::Claim;
 use crate::bus::layout;

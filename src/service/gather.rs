@@ -149,8 +149,8 @@ impl Active<'_> {
     }
 
     fn next_in_drop(&mut self) -> Option<(OsString, Place)> {
-        let (lanes, settings) = (&self.lanes, &self.core.settings);
-        if let Some((name, Parked { sender, bytes })) = self.drop.pop_parked(|ext| lanes.has_room(ext, settings)) {
+        let (lanes, installed) = (&self.lanes, &self.core.installed);
+        if let Some((name, Parked { sender, bytes })) = self.drop.pop_parked(|ext| lanes.has_room(ext, installed)) {
             self.senders.remove(&sender, bytes);
             return Some((name, Place::Parked));
         }
@@ -268,7 +268,7 @@ impl Active<'_> {
             return false;
         }
         let is_first = from == Place::Parked || !self.drop.has_parked(extension);
-        if is_first && self.lanes.has_room(extension, &self.core.settings) {
+        if is_first && self.lanes.has_room(extension, &self.core.installed) {
             return false;
         }
         let limit = self.core.settings.limits.per_sender_messages;

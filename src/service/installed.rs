@@ -1,15 +1,17 @@
 //! The extensions folder while the service runs: a complete `.wasm` that appears, changes or goes makes a new set of extensions, which is
-//! loaded beside the line and then takes the place of the old one.
+//! loaded beside the line and then takes the place of the old one. So does another `postroom.toml`, of which only what concerns extensions
+//! is read again: what is installed with its grants must not need a restart for those.
 //!
 //! Complete is what the drop calls so: nobody has it open for writing; where the system cannot tell, it has not changed for the grace time.
 //! Hidden names are no extensions.
 //!
 //! Absent on purpose: what becomes of messages in hand. They run in the set that they began in, which lives as long as one of them does.
 
+mod places;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,22 +24,19 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
 use crate::bus::claim::{self, Writers};
+use crate::extension::lock_file::LockFile;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
+use places::{Files, State, state};
 
-/// What tells one state of a file from another: inode, bytes, and when content and name changed.
-type State = (u64, u64, i128, i128);
-
-/// Every extension file of the folder.
-type Files = BTreeMap<OsString, State>;
+pub use places::Places;
 
 /// Says something to whoever runs the service.
 type Say<'a> = &'a dyn Fn(&Notice);
 
 /// The set of extensions that counts now, and the folder it comes from.
 pub struct Installed {
-    folder: PathBuf,
-    configuration: Configuration,
+    places: Places,
     grace: Duration,
     wake: Waker,
     inner: RefCell<Inner>,
@@ -45,6 +44,7 @@ pub struct Installed {
 
 struct Inner {
     host: Arc<ExtensionHost>,
+    configuration: Configuration,
     /// Made when there is the first extension.
     runtime: Option<Runtime>,
     /// The folder as it was when the set that counts, or is being loaded, was read.
@@ -57,20 +57,33 @@ struct Inner {
     watcher: Option<RecommendedWatcher>,
 }
 
-type Loaded = (ExtensionHost, Vec<Broken>);
+/// A set, the files that cannot be used, and what it was loaded with.
+struct Loaded {
+    host: ExtensionHost,
+    broken: Vec<Broken>,
+    configuration: Configuration,
+    /// Why the settings could not be read again: those that counted before still do.
+    unread: Option<String>,
+}
 
 impl Installed {
-    pub fn new(folder: PathBuf, configuration: Configuration, grace: Duration, wake: Waker) -> Installed {
+    pub fn new(places: Places, configuration: Configuration, grace: Duration, wake: Waker) -> Installed {
         let inner = Inner {
             host: Arc::new(ExtensionHost::empty()),
+            configuration,
             runtime: None,
-            taken: Files::new(),
+            taken: Files::default(),
             loading: None,
             incomplete: None,
             named: HashSet::new(),
             watcher: None,
         };
-        Installed { folder, configuration, grace, wake, inner: RefCell::new(inner) }
+        Installed { places, grace, wake, inner: RefCell::new(inner) }
+    }
+
+    /// How many messages this extension handles at a time.
+    pub fn concurrency(&self, extension: &str) -> usize {
+        self.inner.borrow().configuration.terms(extension).concurrency
     }
 
     /// The set that counts, and what its handlers run on; there is nothing to run on before the first extension.
@@ -82,19 +95,19 @@ impl Installed {
     /// Loads what is there when the service starts, and waits for it.
     pub fn load_now(&self, say: Say<'_>) {
         let mut inner = self.inner.borrow_mut();
-        inner.taken = files(&self.folder);
-        if inner.taken.is_empty() {
+        inner.taken = self.places.files();
+        if inner.taken.extensions.is_empty() {
             return;
         }
         let Some(handle) = inner.handle(say) else { return };
-        let loaded = handle.block_on(ExtensionHost::load(&self.folder, &self.configuration));
+        let loaded = handle.block_on(load(&self.places.folder, inner.configuration.clone()));
         inner.take(loaded, say);
     }
 
     /// Looks at the folder. `true`: another set counts from now on (see [`Installed::current`]).
     pub fn look(&self, say: Say<'_>) -> bool {
         let mut inner = self.inner.borrow_mut();
-        inner.watch(&self.folder, &self.wake);
+        inner.watch(&self.places.folder, &self.wake);
         if let Some(loading) = inner.loading.take_if(|loading| loading.is_finished()) {
             return match loading.join() {
                 Ok(loaded) => {
@@ -115,22 +128,25 @@ impl Installed {
         if inner.loading.is_some() {
             return false;
         }
-        let found = files(&self.folder);
+        let found = self.places.files();
         if found == inner.taken {
             inner.incomplete = None;
             return false;
         }
-        if !inner.is_complete(&self.folder, &found, self.grace) {
+        if !inner.is_complete(&self.places, &found, self.grace) {
             return false;
         }
-        inner.taken = found;
-        if inner.taken.is_empty() {
+        let before = std::mem::replace(&mut inner.taken, found);
+        if inner.taken.extensions.is_empty() {
+            if before.extensions.is_empty() {
+                return false;
+            }
             inner.host = Arc::new(ExtensionHost::empty());
             say(&Notice::Extensions { names: Vec::new() });
             return true;
         }
         let Some(handle) = inner.handle(say) else { return false };
-        inner.loading = self.load_beside(handle, say);
+        inner.loading = self.load_beside(handle, inner.configuration.clone(), say);
         false
     }
 
@@ -143,19 +159,28 @@ impl Installed {
     pub fn is_coming(&self, extension: &AgentId) -> bool {
         let inner = self.inner.borrow();
         let name = OsString::from(format!("{extension}.wasm"));
-        let found = state(&self.folder.join(&name));
-        found.is_some() && (inner.loading.is_some() || inner.taken.get(&name) != found.as_ref())
+        let found = state(&self.places.folder.join(&name));
+        found.is_some() && (inner.loading.is_some() || inner.taken.extensions.get(&name) != found.as_ref())
     }
 
-    fn load_beside(&self, handle: Handle, say: Say<'_>) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
-        let (folder, configuration, wake) = (self.folder.clone(), self.configuration.clone(), self.wake.clone());
-        let load = move || {
-            let loaded = handle.block_on(ExtensionHost::load(&folder, &configuration));
+    fn load_beside(
+        &self,
+        handle: Handle,
+        configuration: Configuration,
+        say: Say<'_>,
+    ) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
+        let (places, wake) = (self.places.clone(), self.wake.clone());
+        let run = move || {
+            let (configuration, unread) = match places.read_settings() {
+                Ok(read) => (read.unwrap_or(configuration), None),
+                Err(why) => (configuration, Some(why)),
+            };
+            let loaded = handle.block_on(load(&places.folder, configuration));
             // Only a hint; the next scan looks, too.
             wake.wake(Wake::Extensions);
-            loaded
+            loaded.map(|loaded| Loaded { unread, ..loaded })
         };
-        match std::thread::Builder::new().name("postroom-extensions".into()).spawn(load) {
+        match std::thread::Builder::new().name("postroom-extensions".into()).spawn(run) {
             Ok(thread) => Some(thread),
             Err(error) => {
                 say(&Notice::Trouble { what: format!("cannot load the extensions: {error}") });
@@ -187,7 +212,7 @@ impl Inner {
     /// What handlers run on, made if need be.
     fn handle(&mut self, say: Say<'_>) -> Option<Handle> {
         if self.runtime.is_none() {
-            match Builder::new_multi_thread().worker_threads(2).enable_time().build() {
+            match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
                 Ok(runtime) => self.runtime = Some(runtime),
                 Err(error) => say(&Notice::Trouble { what: format!("cannot start the extensions: {error}") }),
             }
@@ -197,16 +222,20 @@ impl Inner {
 
     /// Takes a set that was loaded, and names each broken file once.
     fn take(&mut self, loaded: Result<Loaded, LoadError>, say: Say<'_>) -> bool {
-        let (host, broken) = match loaded {
+        let Loaded { host, broken, configuration, unread } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 say(&Notice::Trouble { what: error.to_string() });
                 return false;
             }
         };
+        if let Some(why) = unread {
+            say(&Notice::OldSettings { why });
+        }
         self.host = Arc::new(host);
+        self.configuration = configuration;
         for Broken { name, path, reason } in broken {
-            let state = path.file_name().and_then(|file| self.taken.get(file)).copied();
+            let state = path.file_name().and_then(|file| self.taken.extensions.get(file)).copied();
             if self.named.insert((path.clone(), state)) {
                 say(&Notice::BrokenExtension { name, path, reason });
             }
@@ -215,9 +244,13 @@ impl Inner {
     }
 
     /// Is each file that is new or has changed complete?
-    fn is_complete(&mut self, folder: &Path, found: &Files, grace: Duration) -> bool {
-        let changed = found.iter().filter(|(name, state)| self.taken.get(*name) != Some(state));
-        let writers: Vec<Writers> = changed.map(|(name, _)| claim::writers_of(&folder.join(name))).collect();
+    fn is_complete(&mut self, places: &Places, found: &Files, grace: Duration) -> bool {
+        let taken = &self.taken.extensions;
+        let changed = found.extensions.iter().filter(|(name, state)| taken.get(*name) != Some(state));
+        let changed = changed.map(|(name, _)| places.folder.join(name));
+        let is_set_anew = found.settings.is_some() && found.settings != self.taken.settings;
+        let changed = changed.chain(places.settings.clone().filter(|_| is_set_anew));
+        let writers: Vec<Writers> = changed.map(|path| claim::writers_of(&path)).collect();
         if writers.iter().all(|writers| *writers == Writers::None) {
             self.incomplete = None;
             return true;
@@ -258,25 +291,9 @@ fn is_change(kind: &EventKind) -> bool {
     }
 }
 
-/// The extension files of a folder. One that cannot be listed has none: that is said where it is loaded.
-fn files(folder: &Path) -> Files {
-    let mut files = Files::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let text = name.as_encoded_bytes();
-        if !text.ends_with(b".wasm") || text.starts_with(b".") {
-            continue;
-        }
-        if let Some(state) = state(&entry.path()) {
-            files.insert(name, state);
-        }
-    }
-    files
-}
-
-/// A link leads to the file itself, as it does where extensions are loaded. None: it is not there.
-fn state(path: &Path) -> Option<State> {
-    let meta = std::fs::metadata(path).ok()?;
-    let ns = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    Some((meta.ino(), meta.len(), ns(meta.mtime(), meta.mtime_nsec()), ns(meta.ctime(), meta.ctime_nsec())))
+/// Reads the set that is there now.
+async fn load(folder: &Path, configuration: Configuration) -> Result<Loaded, LoadError> {
+    let lock = LockFile::of_folder(folder);
+    let (host, broken) = ExtensionHost::load_known(folder, &configuration, &|path| lock.facts(path)).await?;
+    Ok(Loaded { host, broken, configuration, unread: None })
 }

@@ -13,12 +13,12 @@ use super::attempt::AtHand;
 use super::attempted::Left;
 use super::check::Answers;
 use super::claimed::Claimed;
+use super::installed::Installed;
 use super::stored::StateStore;
 use super::wake::{Wake, Waker};
 use crate::bus::layout::Ticket;
 use crate::extension::{Attempted, Call, ErrorReply, ExtensionHost, Message as GuestMessage, Trust};
 use crate::message::{AgentId, Envelope};
-use crate::policy::Settings;
 
 /// How many claimed messages may wait in one lane, beside those that run.
 const LANE_WAITS: usize = 32;
@@ -89,9 +89,9 @@ impl Lanes {
     }
 
     /// May one more message be claimed for this extension?
-    pub fn has_room(&self, extension: &AgentId, settings: &Settings) -> bool {
+    pub fn has_room(&self, extension: &AgentId, installed: &Installed) -> bool {
         self.lanes.get(extension).is_none_or(|lane| {
-            lane.waiting.len() < LANE_WAITS || lane.running < settings.concurrency(extension.as_str())
+            lane.waiting.len() < LANE_WAITS || lane.running < installed.concurrency(extension.as_str())
         })
     }
 
@@ -102,11 +102,11 @@ impl Lanes {
     }
 
     /// The next message that may start now, if there is one.
-    pub fn next_to_start(&mut self, settings: &Settings) -> Option<Job> {
+    pub fn next_to_start(&mut self, installed: &Installed) -> Option<Job> {
         let (_, lane) = self
             .lanes
             .iter_mut()
-            .find(|(name, lane)| !lane.waiting.is_empty() && lane.running < settings.concurrency(name.as_str()))?;
+            .find(|(name, lane)| !lane.waiting.is_empty() && lane.running < installed.concurrency(name.as_str()))?;
         lane.waiting.pop_first().map(|(_, job)| job)
     }
 

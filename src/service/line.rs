@@ -110,7 +110,7 @@ impl Active<'_> {
         };
         self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.file_name() })?;
         let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
-        self.tell_called(&claimed, &name);
+        self.tell_called(&claimed, &name, now);
         let began = std::time::Instant::now();
         let message = &claimed.message;
         let call = Call {
@@ -167,13 +167,13 @@ impl Active<'_> {
         if self.stop_at.is_some() {
             return Ok(());
         }
-        while let Some(job) = self.lanes.next_to_start(&self.core.settings) {
+        while let Some(job) = self.lanes.next_to_start(&self.core.installed) {
             let note = Note::Started { claim: job.claimed.claim.name.file_name() };
             if let Err(error) = self.log.note(&self.room, &note) {
                 self.lanes.add(job);
                 return Err(error);
             }
-            self.tell_called(&job.claimed, &job.extension);
+            self.tell_called(&job.claimed, &job.extension, Now::get());
             self.lanes.start(job);
         }
         Ok(())

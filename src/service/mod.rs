@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
-//! | `gather`, `check`, `decide`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `gather`, `check`, `decide`, `answer`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
 //! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar` | which folder of the archive is being filled |
@@ -16,6 +16,7 @@
 //! A program can embed it: see `examples/embed.rs`.
 
 mod active;
+mod answer;
 mod attempt;
 mod attempted;
 mod calendar;
@@ -57,7 +58,7 @@ use crate::bus::{self, BusError, Disk};
 use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
-use installed::Installed;
+use installed::{Installed, Places};
 use trouble::Trouble;
 use wake::{Wake, Waker, Wakes};
 
@@ -67,6 +68,9 @@ pub struct Config {
     /// The bus folder.
     pub bus: PathBuf,
     pub settings: Settings,
+    /// The file with the settings: read again, for what concerns extensions, when it or the set of extensions changes while the service
+    /// runs. `None`: never.
+    pub settings_file: Option<PathBuf>,
     /// Serve even on a file system that cannot keep the promises.
     pub force_file_system: bool,
 }
@@ -211,7 +215,12 @@ fn installed(config: &Config, wake: Waker) -> Installed {
     let beside = config.bus.parent().unwrap_or(Path::new("."));
     let configuration = extension::Configuration::from_settings(&config.settings, beside);
     let grace = Duration::from_millis(config.settings.bus.grace_ms);
-    Installed::new(beside.join(&config.settings.extensions.dir), configuration, grace, wake)
+    let places = Places {
+        folder: beside.join(&config.settings.extensions.dir),
+        settings: config.settings_file.clone(),
+        base: beside.to_owned(),
+    };
+    Installed::new(places, configuration, grace, wake)
 }
 
 /// The kernel sends SIGIO to the holder of a lease that a writer waits for; its default is to end the process.

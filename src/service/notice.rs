@@ -52,6 +52,10 @@ pub enum Notice {
     Extensions {
         names: Vec<String>,
     },
+    /// The settings have changed and cannot be read; for extensions those that counted before still do.
+    OldSettings {
+        why: String,
+    },
     /// Stopping was asked for; `running` handlers may still finish.
     Stopping {
         running: usize,
@@ -90,6 +94,7 @@ impl fmt::Display for Notice {
             }
             Notice::Extensions { names } if names.is_empty() => f.write_str("there are no extensions any more"),
             Notice::Extensions { names } => write!(f, "extensions: {}", shown(&names.join(", "))),
+            Notice::OldSettings { why } => write!(f, "the extensions keep their settings: {}", shown(why)),
             Notice::Stopping { running: 0 } => f.write_str("stopping"),
             Notice::Stopping { running } => {
                 write!(f, "stopping; {running} {} may still finish", plural(*running, "handler", "handlers"))

@@ -298,8 +298,7 @@ impl Active<'_> {
     }
 
     /// The handling of a message begins.
-    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId) {
-        let now = Now::get();
+    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId, now: Now) {
         let message = &claimed.message;
         let more = Called {
             id: message.id().as_str(),

@@ -11,7 +11,7 @@ mod guests;
 mod hostile;
 mod messages;
 #[allow(dead_code)]
-#[path = "../extension/mock.rs"]
+#[path = "../extension/mock/mod.rs"]
 mod mock;
 mod new_sets;
 mod order;

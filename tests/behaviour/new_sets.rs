@@ -5,7 +5,7 @@ use std::fs;
 use sha2::Digest as _;
 
 use crate::guests::{echoing, looping_on_long_payloads};
-use crate::mock::{Mock, component, replying};
+use crate::mock::{Function, Mock, component, handler, replying};
 use crate::session::{Session, message};
 
 /// Puts a component there as a careful writer does.
@@ -116,4 +116,29 @@ fn a_file_that_is_still_being_written_is_not_taken_up() {
     assert_eq!(answer(&bus, "m-1"), "1");
     let said = serving.stop();
     assert!(said.contains("extensions: ext, other") && !said.contains("set aside"), "{said}");
+}
+
+#[test]
+fn a_grant_that_comes_with_an_extension_counts_without_a_restart() {
+    let bus = Session::with("[extensions]\ngrants = [\"log\"]\n");
+    let serving = bus.serve();
+    const NOW: Function = Function { name: "now-ms", parameters: &[], result: Some("s64") };
+    let asks = handler("(drop (call $now-ms)) (call $reply_number (i32.const 1))");
+    put(&bus, "ext", asks.importing("postroom:extension/clock@1.0.0", &[NOW]));
+    serving.until_it_says("is set aside");
+    let settings = bus.beside("postroom.toml");
+    let old = fs::read_to_string(&settings).unwrap();
+    let set = |text: &str| {
+        fs::write(bus.beside("new.toml"), format!("{old}\n{text}")).unwrap();
+        fs::rename(bus.beside("new.toml"), &settings).unwrap();
+    };
+    set("[extension.ext]\ngrants = [\"clock\"]\n");
+    serving.until_it_says("extensions: ext");
+    ask(&bus, "m-1");
+    assert_eq!(answer(&bus, "m-1"), "1");
+    set("[extension.ext]\ngrant = [\"clock\"]\n");
+    serving.until_it_says("the extensions keep their settings");
+    ask(&bus, "m-2");
+    assert_eq!(answer(&bus, "m-2"), "1");
+    serving.stop();
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::guests::echoing;
-use crate::session::{Session, message, message_with};
+use crate::mock::{Function, handler};
+use crate::session::{Session, echo, message, message_with};
 
 fn numbered(count: usize, recipient: &str) -> Vec<(String, String)> {
     let one = |n| (format!("{n:04}.json"), message(&format!("m-{n:04}"), "alice", recipient, "note", "1"));
@@ -116,4 +117,30 @@ fn one_that_waits_for_its_time_lets_later_ones_pass() {
     inbox/bob/
     inbox/bob/m-2.json
     ");
+}
+
+/// 50 ms each, 8 at a time: more than six seconds of waiting for all of them, in which nobody else waits.
+#[test]
+fn a_thousand_messages_to_a_slow_extension_delay_nobody_else() {
+    const SLEEP: Function = Function { name: "sleep-ms", parameters: &["u32"], result: None };
+    let bus = Session::with("[extensions]\nconcurrency = 8\n");
+    let slow = handler("(call $sleep-ms (i32.const 50)) (call $reply_number (i32.const 1))");
+    bus.install("slow", &[slow.importing("postroom:extension/clock@1.0.0", &[SLEEP])]).install("quick", &[echoing()]);
+    bus.know(&["bob"]);
+    for number in 0..1_000 {
+        bus.drop(&format!("{number:04}.json"), message(&format!("s-{number}"), "alice", "slow", "wait", "1"));
+    }
+    let _serving = bus.serve();
+    bus.until("as many as may are at work", |bus| bus.steps(&["called"]).len() >= 8);
+    bus.drop("q-1.json", message("q-1", "carol", "quick", "do", "1"));
+    bus.drop("q-2.json", echo("q-2", "carol", "1"));
+    bus.drop("q-3.json", message("q-3", "carol", "bob", "note", "1"));
+    bus.until("the others have theirs", |bus| {
+        bus.exists("inbox/carol/q-1.reply.json")
+            && bus.exists("inbox/carol/q-2.reply.json")
+            && bus.exists("inbox/bob/q-3.json")
+    });
+    let answered = bus.ls("inbox/alice").len();
+    assert!(answered < 1_000, "the slow ones were all handled before");
+    bus.until("the slow ones go on", |bus| bus.ls("inbox/alice").len() > answered + 16);
 }

@@ -31,6 +31,7 @@ fn postroom() {
       trace        Tell the story of one message: each step, who, how long, and where it is now
       tail         Show each step of each message as it happens
       dead-letter  Look at what was refused or given up, try it again, or remove it
+      ext          Install, look at, test and remove extensions
       doctor       Find out what is wrong with the bus, and what to do about it
       bench        Measure a real service through the folder
       demo         See it work: a fresh bus, a service, an extension, an agent, messages dropped by a
@@ -60,9 +61,11 @@ fn postroom() {
         2  the command line is wrong; nothing was done
         3  there is no bus here, or it was made by a newer postroom
         4  what was waited for did not come in time; what was sent stays sent
-        5  the message was refused, or its answer is an error
-        6  there is no such message, dead letter, lease, agent or inbox, or the inbox is empty
-        7  `doctor` found problems, or `demo` or `bench` saw something other than it must
+        5  the message or the extension was refused, or the answer is an error
+        6  there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is
+        empty
+        7  `doctor` or `ext check` found problems, or `demo`, `bench` or `ext test` saw something other
+        than it must
         8  a service on another machine, or in another mount namespace (a container), is at work on this
         bus
         9  `postroom.toml` cannot be read or is wrong
@@ -689,5 +692,283 @@ fn demo() {
           --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
           --keep       Leave the workspace there, to look at it
       -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext() {
+    insta::assert_snapshot!(help(&["ext"]), @r#"
+    Install, look at, test and remove extensions
+
+    Usage: postroom ext [OPTIONS] <COMMAND>
+
+    Commands:
+      add      Install an extension: checked together with all others, then put in its place
+      rm       Remove an extension
+      ls       List the installed extensions
+      inspect  Show what an extension offers and needs, with all types
+      libs     Show the libraries that extensions offer: which, by whom, used by whom
+      deps     Show which extensions need which others, in the order in which they are loaded
+      check    Load every extension as a service would, and name what does not load
+      upgrade  Replace an installed extension by another version, or go back to the one before
+      new      Start an extension of your own: a folder with its source, test cases, and how to build it
+      test     Run messages against an extension, without a bus, and compare its replies
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_add() {
+    insta::assert_snapshot!(help(&["ext", "add"]), @r#"
+    Install an extension: checked together with all others, then put in its place
+
+    A component is installed only if everything that it imports can be had, it loads, and all others
+    still work. Whatever dies meanwhile, the folder has the old set or the new one.
+
+    Usage: postroom ext add [OPTIONS] <PATH|URL>
+
+    Arguments:
+      <PATH|URL>
+              The component: a file, or an https:// address (http:// with --sha256, or from this
+              machine)
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --sha256 <HEX>
+              Refuse a file with another SHA-256
+
+          --grant <GRANT>
+              Grant this to it in postroom.toml (bus, invoke, state, log, config, clock, random, wasi);
+              may be repeated
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --name <NAME>
+              The name, by which messages reach it [default: the file's, without .wasm]
+
+          --force
+              Replace an extension that has the name
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn ext_rm() {
+    insta::assert_snapshot!(help(&["ext", "rm"]), @r#"
+    Remove an extension
+
+    Usage: postroom ext rm [OPTIONS] <NAME>
+
+    Arguments:
+      <NAME>  The installed extension
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --cascade    Remove everything that needs it, too
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_ls() {
+    insta::assert_snapshot!(help(&["ext", "ls"]), @r#"
+    List the installed extensions
+
+    Usage: postroom ext ls [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_inspect() {
+    insta::assert_snapshot!(help(&["ext", "inspect"]), @r#"
+    Show what an extension offers and needs, with all types
+
+    Usage: postroom ext inspect [OPTIONS] <NAME|PATH>
+
+    Arguments:
+      <NAME|PATH>  An installed extension, or a file: what has a / in it or ends in .wasm or .wat
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_libs() {
+    insta::assert_snapshot!(help(&["ext", "libs"]), @r#"
+    Show the libraries that extensions offer: which, by whom, used by whom
+
+    Usage: postroom ext libs [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_deps() {
+    insta::assert_snapshot!(help(&["ext", "deps"]), @r#"
+    Show which extensions need which others, in the order in which they are loaded
+
+    Usage: postroom ext deps [OPTIONS] [NAME]
+
+    Arguments:
+      [NAME]  Only what this one needs, and what needs it
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --dot        As a graph for Graphviz
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_check() {
+    insta::assert_snapshot!(help(&["ext", "check"]), @r#"
+    Load every extension as a service would, and name what does not load
+
+    Usage: postroom ext check [OPTIONS]
+
+    Options:
+          --bus <DIR>  The bus folder [default: the nearest ai-communication/ upward from the current
+                       folder] [env: POSTROOM_BUS]
+          --json       Print data as JSON, one value a line, in the shapes of docs/commands.md
+      -h, --help       Print help
+    "#);
+}
+
+#[test]
+fn ext_upgrade() {
+    insta::assert_snapshot!(help(&["ext", "upgrade"]), @r#"
+    Replace an installed extension by another version, or go back to the one before
+
+    The new version is checked, together with all that need it, before the old one goes. The old one is
+    kept for --back.
+
+    Usage: postroom ext upgrade [OPTIONS] <NAME> [PATH|URL]
+
+    Arguments:
+      <NAME>
+              The installed extension
+
+      [PATH|URL]
+              The new version: a file, or an https:// address
+
+    Options:
+          --back
+              Go back to the version before; the present one can come back the same way
+
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+          --sha256 <HEX>
+              Refuse a file with another SHA-256
+
+          --grant <GRANT>
+              Grant this to it in postroom.toml (bus, invoke, state, log, config, clock, random, wasi);
+              may be repeated
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn ext_new() {
+    insta::assert_snapshot!(help(&["ext", "new"]), @r#"
+    Start an extension of your own: a folder with its source, test cases, and how to build it
+
+    Usage: postroom ext new [OPTIONS] --lang <LANG> <NAME>
+
+    Arguments:
+      <NAME>
+              The name of the extension and of its folder: a-z, 0-9 and -, a letter first
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --lang <LANG>
+              In which language
+
+              Possible values:
+              - rust
+              - js
+              - python
+              - wat:    WebAssembly text: needs no tool
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
+    "#);
+}
+
+#[test]
+fn ext_test() {
+    insta::assert_snapshot!(help(&["ext", "test"]), @r#"
+    Run messages against an extension, without a bus, and compare its replies
+
+    CASES is a folder with a pair of files for each case: NAME.message.json is a message, of which only
+    `action` must be given, and NAME.reply.json is {"payload": ...} or {"error": {...}} with as much of
+    the error as matters.
+
+    Usage: postroom ext test [OPTIONS] <PATH|NAME> <CASES>
+
+    Arguments:
+      <PATH|NAME>
+              An installed extension, or a file: what has a / in it or ends in .wasm or .wat
+
+      <CASES>
+              The folder with the cases
+
+    Options:
+          --bus <DIR>
+              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+
+              [env: POSTROOM_BUS]
+
+          --json
+              Print data as JSON, one value a line, in the shapes of docs/commands.md
+
+      -h, --help
+              Print help (see a summary with '-h')
     "#);
 }

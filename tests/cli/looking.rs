@@ -106,7 +106,7 @@ fn trace_tells_each_step_and_where_everything_is() {
     });
     let steps: Vec<&str> =
         story["steps"].as_array().expect("a list").iter().map(|step| step["step"].as_str().expect("text")).collect();
-    assert_eq!(steps, ["accepted", "replied", "finished"]);
+    assert_eq!(steps, ["accepted", "called", "replied", "finished"]);
     assert_eq!((story["sender"].as_str(), story["recipient"].as_str()), (Some("cli"), Some("postroom")));
     assert_eq!(story["effects"], json!([{"path": "inbox/cli/told.reply.json", "there": true}]));
     assert_eq!(story["now"][0]["state"], "archive");
@@ -216,4 +216,49 @@ fn completions_name_the_commands() {
         let script = bus.run(&["completions", shell]).ok().out;
         assert!(script.contains("dead-letter") && script.contains("postroom"), "{shell}");
     }
+}
+
+/// What extensions write stands below the attempt that wrote it, also of one that failed, and cannot act on a terminal.
+#[test]
+fn trace_shows_what_extensions_wrote_and_sent() {
+    let bus = Bus::new();
+    let ticket = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+    let sent = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e12";
+    let line = |n: u64, step: &str, ticket: &str, attempt: u32, more: &Value| {
+        let mut line = json!({
+            "v": 1, "step": step, "at": 1_763_683_200_000_u64 + n, "ticket": ticket, "attempt": attempt, "term": 1,
+            "instance": "i", "n": n, "id": "asked", "sender": "me", "recipient": "ext", "action": "do"
+        });
+        line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        format!("{line}\n")
+    };
+    let said = |level: &str, text: &str| json!([{"by": "ext", "level": level, "text": text}]);
+    let effects = json!([{"to": format!("1.{sent}@1~s-1.json"), "pieces": []}]);
+    let text = [
+        line(1, "accepted", ticket, 1, &json!({})),
+        line(
+            2,
+            "deferred",
+            ticket,
+            1,
+            &json!({"code": "handler-failed", "log": said("error", "\u{1b}[31mno\u{9b}2J")}),
+        ),
+        line(3, "finished", ticket, 2, &json!({"log": said("info", "second try"), "effects": effects})),
+        line(4, "sent", sent, 1, &json!({"id": "s-1", "sender": "ext", "recipient": "you", "from": ticket})),
+    ];
+    std::fs::create_dir_all(bus.path("archive/2025-11-21")).expect("made");
+    std::fs::write(bus.path("archive/2025-11-21/journal.jsonl"), text.concat()).expect("written");
+    let shown = bus.run(&["trace", "asked"]).ok().out;
+    assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{shown:?}");
+    let place = |what: &str| shown.find(what).unwrap_or_else(|| panic!("{what:?} is not in {shown}"));
+    assert!(place("deferred") < place("ext: \\u{1b}[31mno\\u{9b}2J"), "{shown}");
+    assert!(place("finished") < place("ext: second try"), "{shown}");
+    assert!(place("sent  s-1") < place(&format!("ticket {sent}")), "{shown}");
+    let shown = bus.run(&["trace", "s-1"]).ok().out;
+    assert!(shown.contains(&format!("because of {ticket}")), "{shown}");
+    let json = bus.run(&["trace", "asked", "--json"]).ok();
+    assert!(!json.out.contains(['\u{1b}', '\u{9b}']), "{:?}", json.out);
+    let json = json.json();
+    assert_eq!(json["messages"][0]["steps"][2]["log"], said("info", "second try"));
+    assert_eq!(json["messages"][0]["sent"], json!([{"ticket": sent, "id": "s-1"}]));
 }

@@ -2,9 +2,12 @@
 //! session.
 
 mod bench;
+#[path = "../support/components.rs"]
+mod components;
 mod demo;
 mod doctor;
 mod exit_codes;
+mod ext;
 mod help;
 mod hostile;
 mod inbox;

@@ -1,15 +1,30 @@
 //! Extensions as real components: what a good one gets and gives, and what becomes of every kind of bad one.
 
 mod broken;
+mod guests;
+mod guests_linked;
+mod guests_notes;
+mod guests_text;
 mod handling;
+mod host;
+mod install;
+mod linked;
+mod linking_async;
+mod linking_calls;
+mod linking_resources;
+mod linking_reuse;
+mod linking_set;
+mod linking_stress;
+mod linking_values;
+mod linking_worlds;
 mod misbehaving;
 mod mock;
+mod mocks;
 mod prebuilt;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use postroom::extension::{Broken, Call, Configuration, ExtensionHost, Limits, Message, Nowhere, Trust};
 use postroom::message::{Code, Failure, Handled, Payload, Retry};
@@ -37,7 +52,11 @@ impl Folder {
 }
 
 async fn load(folder: &Path, limits: &Limits) -> (ExtensionHost, Vec<Broken>) {
-    ExtensionHost::load(folder, &Configuration::from(limits.clone())).await.unwrap()
+    load_with(folder, &Configuration::from(limits.clone())).await
+}
+
+async fn load_with(folder: &Path, configuration: &Configuration) -> (ExtensionHost, Vec<Broken>) {
+    ExtensionHost::load(folder, configuration).await.unwrap()
 }
 
 /// A host with one extension, `it`, made of this mock.

@@ -87,8 +87,12 @@ impl Bus {
     /// Works off everything that can be done now, and sees that no room is left over.
     #[track_caller]
     pub fn serve(&self) {
-        let config =
-            Config { bus: self.disk.path().to_owned(), settings: Settings::default(), force_file_system: true };
+        let config = Config {
+            bus: self.disk.path().to_owned(),
+            settings: Settings::default(),
+            settings_file: None,
+            force_file_system: true,
+        };
         Service::new(config, |_| {}).run(Mode::Once).expect("served");
         assert_eq!(self.names("processing"), [""; 0], "a room is left");
         assert_eq!(self.names("dead-letter"), [""; 0], "something was refused");

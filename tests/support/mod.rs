@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod audit;
+pub mod components;
 pub mod trace;
 pub mod workload;
 pub mod workspace;

@@ -1,6 +1,7 @@
 //! One fault at every step of the real program, in turn, and an audit of the folder after each (SQLite's method).
 //!
-//! `kill` kills it, `stop` stops it with a stand-by beside it and wakes it later, `errors` makes a system call fail.
+//! `kill` kills it, `stop` stops it with a stand-by beside it and wakes it later, `errors` makes a system call fail;
+//! `counting` does both to a service with an extension that keeps a number and sends.
 //! `harness` shows on a small stand-in program that the tracer does what the sweeps believe it does, and `auditor` that
 //! the audit finds what is wrong.
 
@@ -8,8 +9,10 @@
 
 mod auditor;
 mod cases;
+mod counting;
 mod errors;
 mod harness;
+mod install;
 mod kill;
 mod running;
 mod stand_in;

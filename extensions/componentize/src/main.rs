@@ -21,9 +21,6 @@ fn main() -> ExitCode {
 }
 
 fn componentize(core: &str, out: &str) -> Result<(), Box<dyn Error>> {
-    let component = ComponentEncoder::default()
-        .module(&fs::read(core)?)?
-        .validate(true)
-        .encode()?;
+    let component = ComponentEncoder::default().module(&fs::read(core)?)?.validate(true).encode()?;
     Ok(fs::write(out, component)?)
 }

@@ -23,10 +23,9 @@ impl Handler for Sum {
     fn handle(message: Message, _delivery: Delivery) -> Result<String, Failure> {
         match message.action.as_str() {
             ACTION => add(&message.payload),
-            other => Err(refused(
-                "unknown-action",
-                format!("`{other}` is not an action of ext-sum; it knows `{ACTION}`"),
-            )),
+            other => {
+                Err(refused("unknown-action", format!("`{other}` is not an action of ext-sum; it knows `{ACTION}`")))
+            }
         }
     }
 }
@@ -68,12 +67,7 @@ fn add(payload: &str) -> Result<String, Failure> {
 
 /// The same message would fail again, so there is no use in another attempt.
 fn refused(code: &str, message: impl Into<String>) -> Failure {
-    Failure {
-        code: code.into(),
-        message: message.into(),
-        details: None,
-        retry: Retry::Final,
-    }
+    Failure { code: code.into(), message: message.into(), details: None, retry: Retry::Final }
 }
 
 export!(Sum);

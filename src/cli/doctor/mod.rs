@@ -3,6 +3,7 @@
 //!
 //! A new check is one function in one of the modules and one line in [`examine`].
 
+mod extensions;
 mod folders;
 mod service;
 mod strangers;
@@ -114,6 +115,7 @@ fn examine(bus: &Path) -> Result<Vec<Finding>, Failure> {
     findings.extend(folders::permissions(&patient)?);
     findings.extend(surroundings::locks_and_clock(&patient));
     findings.extend(surroundings::events(&patient));
+    findings.extend(extensions::extensions(&patient));
     findings.extend(strangers::at_the_top(&patient)?);
     findings.extend(strangers::moved_aside(&patient)?);
     // Without its format file it is no bus, which `missing` has said.

@@ -42,7 +42,7 @@ pub enum Problem {
 
 /// The setting in `postroom.toml` that chooses a provider.
 fn setting(importer: &str, interface: &str) -> String {
-    format!("extensions.\"{importer}\".providers.\"{interface}\"")
+    format!("extension.\"{importer}\".providers.\"{interface}\"")
 }
 
 fn versioned(interface: &str, version: &Option<Version>) -> String {

@@ -110,7 +110,7 @@ fn two_of_the_same_version_need_a_choice() {
     let resolution = resolved(&nodes);
     assert_eq!(
         reasons(&resolution, "a"),
-        ["a needs m:lib, and b and c all offer m:lib@1.2.0; choose with extensions.\"a\".providers.\"m:lib\""]
+        ["a needs m:lib, and b and c all offer m:lib@1.2.0; choose with extension.\"a\".providers.\"m:lib\""]
     );
     assert_eq!(resolution.order, ["b", "c"]);
     assert_eq!(links(&chosen(&nodes, &[("a", "m:lib", "c")])), ["a<-c@1.2.0"]);
@@ -127,7 +127,7 @@ fn a_choice_holds_against_a_higher_version_and_is_checked_like_any() {
     );
     assert_eq!(
         reasons(&chosen(&nodes, &[("a", "m:lib", "nobody")]), "a"),
-        ["a needs m:lib, and extensions.\"a\".providers.\"m:lib\" chooses nobody, which does not offer it"]
+        ["a needs m:lib, and extension.\"a\".providers.\"m:lib\" chooses nobody, which does not offer it"]
     );
 }
 

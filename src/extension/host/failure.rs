@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lower};
 
-use crate::message::{Code, Failure, Retry};
+use crate::message::{Failure, Retry};
 
 /// What a host function that can fail returns: the one result of a component function.
 pub(super) type Answer<T> = (Result<T, Refused>,);
@@ -55,18 +55,14 @@ impl Refused {
     }
 }
 
-/// What another handler answered. Its own code, which a handler's failure has in its details, is what the caller knows it by.
+/// What another handler answered. The code that it gave itself, which stands in the details, is what the caller knows it by.
 impl From<Failure> for Refused {
     fn from(Failure { code, message, details, retry }: Failure) -> Refused {
-        let parts = details.as_ref().and_then(|details| serde_json::from_str::<Details>(details.as_str()).ok());
-        let own = match (code, parts) {
-            (Code::HandlerFailed, Some(parts)) => {
-                parts.code.map(|code| (code, parts.details.map(|raw| raw.get().to_owned())))
-            }
-            (_, _) => None,
+        let own = details.as_ref().and_then(|details| serde_json::from_str::<Details>(details.as_str()).ok());
+        let (code, details) = match own {
+            Some(Details { code, details }) => (code, details.map(|details| details.get().to_owned())),
+            None => (code.as_str().to_owned(), details.map(|text| text.as_str().to_owned())),
         };
-        let (code, details) =
-            own.unwrap_or_else(|| (code.as_str().to_owned(), details.map(|text| text.as_str().to_owned())));
         let retry = match retry {
             Retry::Later => May::Later,
             Retry::Final => May::Final,
@@ -78,14 +74,14 @@ impl From<Failure> for Refused {
 /// What the details of a handler's failure look like.
 #[derive(serde::Deserialize)]
 struct Details {
-    code: Option<String>,
+    code: String,
     details: Option<Box<serde_json::value::RawValue>>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::JsonText;
+    use crate::message::{Code, JsonText};
 
     fn refused(code: Code, details: Option<&str>) -> (String, Option<String>) {
         let details = details.map(|text| JsonText::parse(text).unwrap());
@@ -100,6 +96,9 @@ mod tests {
         assert_eq!(refused(Code::HandlerFailed, Some(r#"{"code":"x"}"#)), ("x".into(), None));
         assert_eq!(refused(Code::HandlerFailed, None), ("handler-failed".into(), None));
         assert_eq!(refused(Code::HandlerFailed, Some("[1]")), ("handler-failed".into(), Some("[1]".into())));
-        assert_eq!(refused(Code::Timeout, Some(own)), ("timeout".into(), Some(own.into())));
+        assert_eq!(
+            refused(Code::NotPermitted, Some(r#"{"at":1}"#)),
+            ("not-permitted".into(), Some(r#"{"at":1}"#.into()))
+        );
     }
 }

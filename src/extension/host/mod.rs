@@ -1,9 +1,17 @@
 //! What an extension can import from the service: each interface of `wit/` in a file of its own, and WASI 0.2.
 //!
+//! | file | what it is |
+//! | --- | --- |
+//! | `bus`, `invoke` | reaching others: messages and calls; functions by name |
+//! | `state`, `log`, `config`, `clock`, `random` | what reaches nobody else |
+//! | `console` | the terminal of a subcommand |
+//! | `wasi` | WASI 0.2 in a world of the user's making |
+//! | `failure` | how a function of the host says no |
+//!
 //! Absent on purpose: deciding who is granted what (`policy::grants`), and functions of other extensions (`link`).
 //!
 //! Invariants: what is not granted is not linked, so no code of it can be reached; the functions of a linker belong to the one importer that
-//! it was made for, whoever calls that importer; every function begins with [`Chain::count_host_call`].
+//! it was made for, whoever calls that importer; every function of `wit/` begins with [`Chain::count_host_call`].
 //!
 //! [`Chain::count_host_call`]: super::tenant::Chain::count_host_call
 
@@ -12,6 +20,7 @@ mod clock;
 mod config;
 mod console;
 mod failure;
+mod invoke;
 mod log;
 mod random;
 mod state;
@@ -47,7 +56,7 @@ pub(super) fn add_granted(linker: &mut Linker<Tenant>, importer: &Arc<Importer>)
     for grant in importer.grants.iter() {
         match grant {
             Grant::Bus => bus::add(&mut interface(linker, grant.as_str())?, importer)?,
-            Grant::Invoke => {}
+            Grant::Invoke => invoke::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::State => state::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::Log => log::add(&mut interface(linker, grant.as_str())?, importer)?,
             Grant::Config => config::add(&mut interface(linker, grant.as_str())?, importer)?,

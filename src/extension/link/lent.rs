@@ -14,8 +14,8 @@ use wasmtime::component::{Resource, ResourceAny, ResourceType, Val};
 use super::super::tenant::Tenant;
 use super::error::LinkError;
 
-/// How many resources of others the extensions of one store may hold. Each costs the host some ten bytes, which no memory limit counts.
-const MOST: usize = 100_000;
+/// How many resources of others the extensions of one store may hold. Each costs the host some tens of bytes, which no memory limit counts.
+const MOST: usize = 10_000;
 
 /// The type of the host's resources in the place of a guest's.
 pub(super) enum Proxy {}

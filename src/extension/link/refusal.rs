@@ -30,6 +30,7 @@ pub(in crate::extension) fn refused_in_interface(import: &Interface) -> Option<S
 /// Why an interface cannot be imported from this provider: resources stay in one store, and the two would be in different ones.
 pub(in crate::extension) fn refused_resources(
     import: &Interface,
+    importer: &str,
     provider: &str,
     importer_in: &BTreeSet<usize>,
     provider_in: &BTreeSet<usize>,
@@ -37,7 +38,7 @@ pub(in crate::extension) fn refused_resources(
     let has_resources = import.functions.values().any(|ty| ty == RESOURCE || names_resources(ty));
     (has_resources && !importer_in.is_subset(provider_in)).then(|| {
         format!(
-            "{} has resources, and {provider} runs apart from it because its WASI grants are its own; \
+            "{} has resources, and {provider} runs apart from {importer} because its WASI grants are its own; \
              resources cannot be passed between the two",
             import.name
         )

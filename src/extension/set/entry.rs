@@ -121,7 +121,7 @@ pub(super) fn find(
     function: &str,
 ) -> Option<(ComponentExportIndex, ComponentFunc)> {
     let of_interface = match interface {
-        Some(interface) => Some(component.get_export_index(None, &interface.full())?),
+        Some(interface) => Some(component.get_export_index(None, interface.full())?),
         None => None,
     };
     match component.get_export(of_interface.as_ref(), function)? {

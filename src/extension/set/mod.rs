@@ -136,7 +136,6 @@ impl Set {
 }
 
 impl Unit {
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and this is said in one place only")]
     pub(super) fn new(
         importer: Importer,
         path: PathBuf,

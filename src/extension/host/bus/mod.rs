@@ -3,9 +3,11 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `send` | a message that goes out with the commit |
+//! | `call` | another extension, or the service, handles a message now |
 //!
 //! Invariant: the sender of whatever leaves here is the importer.
 
+mod call;
 mod send;
 
 use std::sync::Arc;
@@ -29,5 +31,12 @@ pub(super) fn add(interface: &mut LinkerInstance<'_, Tenant>, importer: &Arc<Imp
         let effects = &mut chain.collected().effects;
         Ok((send::send(effects, most_bytes, &sender.name, &outgoing, now_ms()),))
     })?;
-    Ok(())
+    let caller = importer.clone();
+    interface.func_wrap_async("call", move |store, (recipient, action, payload): (String, String, String)| {
+        let caller = caller.clone();
+        Box::new(async move {
+            store.data().chain.count_host_call()?;
+            Ok((call::call(store, &caller, &recipient, &action, payload).await,))
+        })
+    })
 }

@@ -1,0 +1,119 @@
+//! Bringing to an end what was interrupted, and the lock file up to what the files say. Runs first whenever somebody holds the folder.
+
+use super::Installer;
+use super::error::InstallError;
+use super::folder::{self, Hidden};
+use super::survey::{LockState, Survey, survey};
+use crate::extension::lock_file::{FILE_NAME, UnderWay};
+
+impl Installer {
+    /// What was done about what was found, in sentences.
+    pub(super) async fn recover(&mut self) -> Result<Vec<String>, InstallError> {
+        let mut told = Vec::new();
+        self.remove_leftovers()?;
+        let configuration = self.place.configuration(self.settings.settings());
+        let found = survey(self.folder.path(), &configuration).await?;
+        let is_current = found.lock == LockState::Current || found.lock == LockState::Absent;
+        match &found.lock {
+            LockState::Damaged { reason } => told.push(self.move_lock_aside(reason)?),
+            LockState::Behind { names } if !names.is_empty() => {
+                told.push(format!("{FILE_NAME} was brought up to date: {}", names.join(", ")));
+            }
+            LockState::Behind { .. } | LockState::Current | LockState::Absent => {}
+        }
+        self.take_over(found)?;
+        if !self.lock.under_way.is_empty() {
+            told.extend(self.finish_or_undo()?);
+        }
+        if !is_current {
+            self.write_lock()?;
+        }
+        self.remove_old_versions()?;
+        Ok(told)
+    }
+
+    fn take_over(&mut self, found: Survey) -> Result<(), InstallError> {
+        let kept = self.kept()?;
+        self.lock.under_way = found.written.under_way;
+        self.broken = found.broken;
+        self.lock.extensions = found.extensions;
+        for (name, locked) in &mut self.lock.extensions {
+            // The version before: as it was written, or the one whose place this one has taken meanwhile.
+            let before = found.written.extensions.get(name);
+            let candidates = before.into_iter().flat_map(|before| [Some(before.sha256), before.previous]).flatten();
+            let is_kept = |hash: &crate::extension::ComponentHash| kept.contains(&folder::kept(name, hash));
+            locked.previous = candidates.filter(|hash| *hash != locked.sha256).find(is_kept);
+        }
+        Ok(())
+    }
+
+    /// An install is finished if its file has its name, and undone otherwise; a removal is finished.
+    fn finish_or_undo(&mut self) -> Result<Vec<String>, InstallError> {
+        let mut told = Vec::new();
+        for change in std::mem::take(&mut self.lock.under_way) {
+            match change {
+                UnderWay::Install { name, sha256, added_grants } => {
+                    if self.folder.hash_of(&folder::file(&name)) == Some(sha256) {
+                        told.push(format!("the installation of {name} was interrupted and is finished"));
+                        continue;
+                    }
+                    let without = self.settings.without(&name, &added_grants)?;
+                    without.write(&self.settings, &self.folder)?;
+                    self.settings = without;
+                    told.push(format!("the installation of {name} was interrupted and is undone"));
+                }
+                remove @ UnderWay::Remove { .. } => {
+                    if let UnderWay::Remove { name, .. } = &remove {
+                        told.push(format!("the removal of {name} was interrupted and is finished"));
+                    }
+                    self.lock.under_way.push(remove);
+                }
+            }
+        }
+        if !self.lock.under_way.is_empty() {
+            self.finish_removals()?;
+        }
+        Ok(told)
+    }
+
+    fn move_lock_aside(&self, reason: &str) -> Result<String, InstallError> {
+        for number in 1_u32.. {
+            let aside = format!("{FILE_NAME}.damaged-{number}");
+            if self.folder.rename_new(FILE_NAME, &aside)? {
+                return Ok(format!(
+                    "{FILE_NAME} was damaged ({reason}), is now {aside}, and was made again from the files"
+                ));
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// What nobody can need: it was on its way when its writer died, and we are the only ones here.
+    fn remove_leftovers(&self) -> Result<(), InstallError> {
+        for (file, hidden) in self.folder.hidden()? {
+            match hidden {
+                Hidden::Leftover => self.folder.remove(&file)?,
+                Hidden::Check => self.folder.remove_check(&file)?,
+                Hidden::Old { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Earlier versions that the lock file does not name.
+    fn remove_old_versions(&self) -> Result<(), InstallError> {
+        for (file, hidden) in self.folder.hidden()? {
+            let Hidden::Old { name, short } = hidden else { continue };
+            let previous = self.lock.extensions.get(&name).and_then(|locked| locked.previous);
+            if previous.is_none_or(|hash| hash.short() != short) {
+                self.folder.remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> Result<Vec<String>, InstallError> {
+        let hidden = self.folder.hidden()?.into_iter();
+        Ok(hidden.filter(|(_, kind)| matches!(kind, Hidden::Old { .. })).map(|(file, _)| file).collect())
+    }
+}

@@ -1,0 +1,94 @@
+//! Removing extensions. What the lock file says is under way is the fact: from then on they go, whatever dies meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::InstallError;
+use super::folder;
+use super::{Installer, nodes};
+use crate::extension::graph::{Link, resolve};
+use crate::extension::lock_file::UnderWay;
+use crate::extension::package;
+
+/// What becomes of those that need what is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// They stay, and so does it.
+    Refuse,
+    /// They go, too, and what needs them.
+    RemoveToo,
+}
+
+impl Installer {
+    /// Removes an extension, also a broken one; returns the names of all that went, dependents first.
+    ///
+    /// # Errors
+    /// It is not there, or others need it; then nothing is changed.
+    pub fn remove(&mut self, name: &str, dependents: Dependents) -> Result<Vec<String>, InstallError> {
+        let own = self.folder.hash_of(&folder::file(name)).filter(|_| package::check_name(name).is_ok());
+        if own.is_none() {
+            self.installed(name)?;
+        }
+        let going = self.with_dependents(name);
+        let by: Vec<String> = going.iter().filter(|other| *other != name).cloned().collect();
+        if !by.is_empty() && dependents == Dependents::Refuse {
+            return Err(InstallError::Needed { name: name.to_owned(), by });
+        }
+        for name in &going {
+            // What is gone already needs no removing.
+            if let Some(sha256) = self.folder.hash_of(&folder::file(name)) {
+                self.lock.under_way.push(UnderWay::Remove { name: name.clone(), sha256 });
+            }
+        }
+        if let Err(error) = self.write_lock() {
+            self.lock.under_way.clear();
+            return Err(error);
+        }
+        self.finish_removals()?;
+        Ok(going)
+    }
+
+    /// Carries out what is under way.
+    pub(super) fn finish_removals(&mut self) -> Result<(), InstallError> {
+        let mut names = BTreeSet::new();
+        for change in &self.lock.under_way {
+            let UnderWay::Remove { name, sha256 } = change else { continue };
+            // Somebody may have put another file there since.
+            if self.folder.hash_of(&folder::file(name)) == Some(*sha256) {
+                self.folder.remove(&folder::file(name))?;
+            }
+            if let Some(previous) = self.lock.extensions.get(name).and_then(|locked| locked.previous) {
+                self.folder.remove(&folder::kept(name, &previous))?;
+            }
+            names.insert(name.clone());
+        }
+        self.folder.sync()?;
+        self.lock.under_way.retain(|change| !matches!(change, UnderWay::Remove { .. }));
+        self.lock.extensions.retain(|name, _| !names.contains(name));
+        self.broken.retain(|broken| !names.contains(&broken.name));
+        self.write_lock()
+    }
+
+    /// The name, behind everything that could not be loaded without it.
+    fn with_dependents(&self, name: &str) -> Vec<String> {
+        let configuration = self.place.configuration(self.settings.settings());
+        let links = resolve(&nodes(&self.lock.extensions), configuration.choices()).links;
+        let mut importers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Link { importer, provider, .. } in &links {
+            importers.entry(provider).or_default().push(importer);
+        }
+        let mut order = Vec::new();
+        visit(name, &importers, &mut order);
+        order
+    }
+}
+
+/// Dependents before what they need. There are no cycles among links that were resolved.
+fn visit(name: &str, importers: &BTreeMap<&str, Vec<&str>>, order: &mut Vec<String>) {
+    if order.iter().any(|known| known == name) {
+        return;
+    }
+    for importer in importers.get(name).into_iter().flatten() {
+        visit(importer, importers, order);
+    }
+    order.push(name.to_owned());
+}

@@ -1,0 +1,61 @@
+//! Subcommands that extensions add.
+
+use crate::components::{version, with_subcommand};
+use crate::runner::{Bus, run_in};
+
+#[test]
+fn it_is_listed_runs_and_its_exit_code_is_passed_on() {
+    let bus = Bus::new();
+    bus.add("counter", &with_subcommand("count-up")).ok();
+    for asked in [&["--help"][..], &["-h"], &["help"]] {
+        let help = bus.run(asked).ok().out;
+        assert!(help.contains("count-up") && help.contains("counts its arguments [extension counter]"), "{help}");
+    }
+    for count in [0, 1, 3, 7] {
+        let arguments: Vec<&str> = std::iter::once("count-up").chain((0..count).map(|_| "--anything")).collect();
+        assert_eq!(bus.run(&arguments).code, count);
+    }
+    assert_eq!(bus.run(&["--json", "count-up", "--json", "--bus", "x"]).code, 3, "what stands behind it is its own");
+    let help = bus.run(&["count-up", "--help"]).ok().out;
+    assert!(help.contains("usage: count-up ARGUMENT..."), "{help}");
+    assert!(bus.run(&["help", "count-up"]).ok().out.contains("usage: count-up ARGUMENT..."));
+    let wrong = bus.run(&["count-upp"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("count-up"), "{wrong:?}");
+}
+
+#[test]
+fn a_trap_ends_it_with_a_reason() {
+    let bus = Bus::new();
+    bus.add("counter", &with_subcommand("count-up")).ok();
+    let many: Vec<&str> = std::iter::once("count-up").chain((0..201).map(|_| "x")).collect();
+    let ran = bus.run(&many).fails_with(1);
+    assert!(ran.err.contains("the subcommand of counter was ended"), "{ran:?}");
+}
+
+#[test]
+fn a_built_in_name_wins_and_elsewhere_it_is_unknown() {
+    let bus = Bus::new();
+    bus.add("counter", &with_subcommand("status")).ok();
+    assert!(bus.run(&["status", "--json"]).ok().json()["counts"].is_object());
+    bus.add("other", &with_subcommand("count-up")).ok();
+    let nowhere = tempfile::TempDir::new().expect("a folder");
+    assert_eq!(run_in(nowhere.path(), &["count-up"]).code, 2);
+    let folder = bus.path("");
+    assert_eq!(run_in(nowhere.path(), &["--bus", folder.to_str().expect("UTF-8"), "count-up", "x"]).code, 1);
+}
+
+/// What changed behind the back of the lock file is looked at before it runs; what is broken does not run.
+#[test]
+fn a_file_that_changed_runs_as_what_it_is_now() {
+    let bus = Bus::new();
+    bus.add("counter", &with_subcommand("count-up")).ok();
+    let file = bus.workspace().join("extensions/counter.wasm");
+    std::fs::write(&file, version(1)).expect("written");
+    bus.run(&["count-up"]).fails_with(1);
+    std::fs::write(&file, "garbage").expect("written");
+    let ran = bus.run(&["count-up"]).fails_with(1);
+    assert!(ran.err.contains("counter cannot be used"), "{ran:?}");
+    std::fs::remove_file(&file).expect("removed");
+    bus.run(&["count-up"]).fails_with(1);
+}
