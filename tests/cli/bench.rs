@@ -34,3 +34,27 @@ fn the_table_has_a_line_for_each_mode() {
     let ran = run_in(top.path(), &["bench", "--dir", "missing", "--messages", "5"]).fails_with(1);
     assert!(ran.err.contains("missing"), "{ran:?}");
 }
+
+#[test]
+fn an_extension_is_measured_as_it_would_be_installed() {
+    let top = TempDir::new().expect("a folder");
+    let sum = concat!(env!("CARGO_MANIFEST_DIR"), "/extensions/prebuilt/ext-sum.wasm");
+    let bench = |more: &[&str]| {
+        let common = ["bench", "--json", "--dir", ".", "--mode", "blast", "--messages", "20", "--extension", sum];
+        run_in(top.path(), &[&common, more].concat())
+    };
+    let adding = ["--action", "math.add", "--payload-json", r#"{"a":2,"b":3}"#];
+    for more in [&["--copies", "2"][..], &["--instance", "reused", "--concurrency", "2", "--grant", "bus"]] {
+        let report = bench(&[&adding, more].concat()).ok().json();
+        assert_eq!((report["recipient"].as_str(), report["action"].as_str()), (Some("ext-sum"), Some("math.add")));
+        assert_eq!(report["payloadBytes"], 13);
+        assert_eq!(report["runs"][0]["missing"], 0, "{report}");
+    }
+    let refused = bench(&["--action", "math.subtract"]).fails_with(7);
+    assert!(refused.err.contains("`math.subtract` is not an action of ext-sum"), "{refused:?}");
+    let not_json = bench(&["--payload-json", "{"]).fails_with(2);
+    assert!(not_json.err.contains("--payload-json"), "{not_json:?}");
+    let none = run_in(top.path(), &["bench", "--dir", ".", "--extension", "none.wasm"]).fails_with(5);
+    assert!(none.err.contains("none.wasm"), "{none:?}");
+    run_in(top.path(), &["bench", "--dir", ".", "--instance", "reused"]).fails_with(2);
+}

@@ -626,6 +626,37 @@ fn bench() {
 
               [default: text]
 
+          --payload-json <JSON>
+              The payload of each message, in place of one that is made up
+
+          --action <ACTION>
+              What each message asks for
+
+              [default: mcp.core.echo]
+
+          --extension <FILE>
+              Send to this component in place of the service; may be repeated, what others import first:
+              messages go to the last
+
+          --instance <INSTANCE>
+              How long an instance lives: for one message, or for several
+
+              [default: fresh]
+              [possible values: fresh, reused]
+
+          --concurrency <N>
+              How many messages an extension handles at a time
+
+              [default: 4]
+
+          --grant <GRANT>
+              Grant this to every extension; may be repeated
+
+          --copies <N>
+              Install so many more copies of the last component under other names
+
+              [default: 0]
+
           --durability <DURABILITY>
               What the service promises for a message
 

@@ -1,4 +1,4 @@
-//! Counts words, picks values out of JSON, merges JSON. For messages, and as a library for other extensions.
+//! Counts words, picks values out of JSON, merges JSON. For messages, as a library for other extensions, and as a subcommand.
 //!
 //! | action | payload | reply |
 //! | --- | --- | --- |
@@ -10,6 +10,7 @@
 //!
 //! Absent on purpose: keys of objects are not counted; they are names, not texts.
 
+mod command;
 mod count;
 mod merge;
 mod pointer;
@@ -28,6 +29,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+use exports::postroom::extension::cli::{Guest as Cli, Subcommand};
 use exports::postroom::extension::describe::{About, Guest as Describe};
 use exports::postroom::extension::handler::{Delivery, Failure, Guest as Handler, Message};
 use exports::postroom_examples::ext_text::lib;
@@ -131,6 +133,16 @@ impl Describe for Text {
             actions: vec![COUNT.into(), PICK.into(), MERGE.into()],
             capabilities: vec!["text".into(), "json".into()],
         }
+    }
+}
+
+impl Cli for Text {
+    fn spec() -> Subcommand {
+        command::spec()
+    }
+
+    fn run(arguments: Vec<String>) -> u8 {
+        command::run(&arguments)
     }
 }
 

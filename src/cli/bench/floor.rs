@@ -9,24 +9,24 @@ use std::time::Instant;
 use postroom::message::{Given, Message};
 
 use super::figures::Floor;
-use super::load::{self, Filling};
+use super::load::{self, Content};
 use crate::cli::Failure;
 
 /// More than this changes the figure no more.
 const MESSAGES_MAX: u32 = 20_000;
 
-pub fn measure(top: &Path, messages: u32, filling: Filling) -> Result<Floor, Failure> {
+pub fn measure(top: &Path, messages: u32, content: &Content) -> Result<Floor, Failure> {
     let folder = top.join("floor");
     let messages = messages.min(MESSAGES_MAX);
-    let took = work(&folder, messages, filling).map_err(|error| Failure::io("measure in", &folder, &error))?;
+    let took = work(&folder, messages, content).map_err(|error| Failure::io("measure in", &folder, &error))?;
     let us_per_message = took * 1e6 / f64::from(messages);
-    let strict_parse_us = strict_parse_us(filling);
+    let strict_parse_us = strict_parse_us(content);
     Ok(Floor { messages, us_per_message, per_second: f64::from(messages) / took, strict_parse_us })
 }
 
 /// The median of many parses of one message, in microseconds.
-fn strict_parse_us(filling: Filling) -> f64 {
-    let text = load::message(0, filling).into_bytes();
+fn strict_parse_us(content: &Content) -> f64 {
+    let text = content.message(0).into_bytes();
     let given = Given { file_identity: (0, 0), now_ms: 0 };
     let mut times: Vec<f64> = (0..101)
         .map(|_| {
@@ -43,13 +43,13 @@ fn strict_parse_us(filling: Filling) -> f64 {
 }
 
 /// Seconds for all of them.
-fn work(top: &Path, messages: u32, filling: Filling) -> io::Result<f64> {
+fn work(top: &Path, messages: u32, content: &Content) -> io::Result<f64> {
     let [drop, room, inbox, archive] = ["drop", "room", "inbox", "archive"].map(|name| top.join(name));
     for folder in [&drop, &room, &inbox, &archive] {
         fs::create_dir_all(folder)?;
     }
     for number in 0..messages {
-        fs::write(drop.join(load::file_name(number)), load::message(number, filling))?;
+        fs::write(drop.join(load::file_name(number)), content.message(number))?;
     }
     let mut text = Vec::new();
     let began = Instant::now();

@@ -26,20 +26,33 @@ pub fn file_name(number: u32) -> String {
     format!("{}.json", id(number))
 }
 
-/// What a payload is made of, and how long it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Filling {
-    pub payload: Payload,
-    pub bytes: usize,
+/// What every message of a run says.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub recipient: String,
+    pub action: String,
+    /// JSON.
+    pub payload: String,
 }
 
-impl Filling {
-    fn text(self) -> String {
-        match self.payload {
-            // Its own marks are 11 bytes.
-            Payload::Text => format!(r#"{{"text":"{}"}}"#, "x".repeat(self.bytes.saturating_sub(11))),
-            Payload::Data => data(self.bytes),
-        }
+impl Content {
+    /// The text of the n-th message.
+    pub fn message(&self, number: u32) -> String {
+        let Content { recipient, action, payload } = self;
+        let action = serde_json::Value::from(action.as_str());
+        format!(
+            r#"{{"id":"{}","sender":"{SENDER}","recipient":"{recipient}","action":{action},"payload":{payload},"timestamp":1763683200000}}"#,
+            id(number),
+        )
+    }
+}
+
+/// A payload of so many bytes.
+pub fn payload(made_of: Payload, bytes: usize) -> String {
+    match made_of {
+        // Its own marks are 11 bytes.
+        Payload::Text => format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes.saturating_sub(11))),
+        Payload::Data => data(bytes),
     }
 }
 
@@ -61,14 +74,6 @@ fn data(bytes: usize) -> String {
     text.push_str(&" ".repeat(bytes.saturating_sub(text.len() + 1)));
     text.push(']');
     text
-}
-
-pub fn message(number: u32, filling: Filling) -> String {
-    format!(
-        r#"{{"id":"{}","sender":"{SENDER}","recipient":"postroom","action":"mcp.core.echo","payload":{},"timestamp":1763683200000}}"#,
-        id(number),
-        filling.text()
-    )
 }
 
 /// When each message was dropped, in nanoseconds since the run began; 0 is not yet.
@@ -137,7 +142,7 @@ impl Gate {
 }
 
 /// Drops the messages of a run.
-pub fn write(bus: &Path, plan: &Plan, dropped: &Dropped, gate: &Gate) -> io::Result<()> {
+pub fn write(bus: &Path, plan: &Plan<'_>, dropped: &Dropped, gate: &Gate) -> io::Result<()> {
     for number in 0..plan.messages {
         match plan.mode {
             Mode::Blast => gate.enter(plan.outstanding),
@@ -152,7 +157,7 @@ pub fn write(bus: &Path, plan: &Plan, dropped: &Dropped, gate: &Gate) -> io::Res
             return Ok(());
         }
         let hidden = bus.join(format!(".{}.tmp", id(number)));
-        fs::write(&hidden, message(number, plan.filling))?;
+        fs::write(&hidden, plan.content.message(number))?;
         dropped.note(number);
         fs::rename(&hidden, bus.join(file_name(number)))?;
     }
@@ -166,8 +171,10 @@ mod tests {
     #[test]
     fn messages_are_messages_and_names_read_back() {
         use postroom::message::{Given, Message};
-        for payload in [Payload::Text, Payload::Data] {
-            let text = message(7, Filling { payload, bytes: 280 });
+        for made_of in [Payload::Text, Payload::Data] {
+            let payload = payload(made_of, 280);
+            let content = Content { recipient: "postroom".into(), action: "mcp.core.echo".into(), payload };
+            let text = content.message(7);
             assert!((395..=410).contains(&text.len()), "{}", text.len());
             let message = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).expect("a message");
             assert_eq!(message.payload_text().len(), 280);

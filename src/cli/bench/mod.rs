@@ -8,6 +8,7 @@
 //! | `replies` | the reader: notes when each reply appears |
 //! | `run` | one mode on one fresh bus |
 //! | `process` | the service as a child, and what the system says of it |
+//! | `guests` | the extensions that are installed for a run |
 //! | `floor` | the bare calls |
 //! | `figures` | percentiles and the table |
 
@@ -18,6 +19,7 @@
 
 mod figures;
 mod floor;
+mod guests;
 mod load;
 mod process;
 mod replies;
@@ -32,7 +34,8 @@ use tempfile::TempDir;
 use super::print::Format;
 use super::{Exit, Failure, Global, print, text};
 use figures::{Floor, Run};
-use load::Filling;
+use guests::Guests;
+use load::Content;
 
 /// Measure a real service through the folder
 ///
@@ -58,6 +61,14 @@ pub struct Bench {
     /// What each payload is made of
     #[arg(long, value_enum, default_value_t = Payload::Text)]
     payload: Payload,
+    /// The payload of each message, in place of one that is made up
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["payload", "payload_bytes"])]
+    payload_json: Option<String>,
+    /// What each message asks for
+    #[arg(long, value_name = "ACTION", default_value = "mcp.core.echo")]
+    action: String,
+    #[command(flatten)]
+    guests: Guests,
     /// What the service promises for a message
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     durability: Durability,
@@ -127,12 +138,13 @@ pub enum Payload {
 
 /// What one run is to do.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     mode: Mode,
     messages: u32,
     outstanding: u32,
     rate: u32,
-    filling: Filling,
+    content: &'a Content,
+    guests: &'a Guests,
     durability: Durability,
 }
 
@@ -141,8 +153,9 @@ pub struct Plan {
 struct Report {
     version: &'static str,
     durability: Durability,
+    recipient: String,
+    action: String,
     payload_bytes: usize,
-    payload: Payload,
     runs: Vec<Run>,
     floor: Floor,
 }
@@ -153,36 +166,47 @@ impl Bench {
         let failed = |error| Failure::io("make a folder in", &parent, &error);
         let top = tempfile::Builder::new().prefix("postroom-bench-").tempdir_in(&parent).map_err(failed)?;
         let modes = if self.mode.is_empty() { vec![Mode::Blast, Mode::Idle, Mode::Rate] } else { self.mode.clone() };
+        let content = self.content()?;
         let mut runs = Vec::with_capacity(modes.len());
         for mode in modes {
-            runs.push(run::run(&self.plan(mode), top.path())?);
+            runs.push(run::run(&self.plan(mode, &content), top.path())?);
         }
-        let floor = floor::measure(top.path(), self.plan(Mode::Blast).messages, self.filling())?;
+        let floor = floor::measure(top.path(), self.plan(Mode::Blast, &content).messages, &content)?;
         for run in &mut runs {
             run.compare(&floor);
         }
-        let Bench { durability, payload_bytes, payload, .. } = self;
-        let report = Report { version: env!("CARGO_PKG_VERSION"), durability, payload_bytes, payload, runs, floor };
+        let Content { recipient, action, payload } = content;
+        let (version, payload_bytes) = (env!("CARGO_PKG_VERSION"), payload.len());
+        let report = Report { version, durability: self.durability, recipient, action, payload_bytes, runs, floor };
         close(top)?;
         match global.format() {
             Format::Json => print::json(&report)?,
-            Format::Text => print::text(&figures::shown(&report.runs, &report.floor, durability))?,
+            Format::Text => print::text(&figures::shown(&report.runs, &report.floor, self.durability))?,
         }
         let whole = report.runs.iter().all(|run| run.is_whole());
         Ok(if whole { Exit::Ok } else { Exit::Problems })
     }
 
-    fn filling(&self) -> Filling {
-        Filling { payload: self.payload, bytes: self.payload_bytes }
+    fn content(&self) -> Result<Content, Failure> {
+        let payload = match &self.payload_json {
+            Some(json) => {
+                serde_json::from_str::<&serde_json::value::RawValue>(json)
+                    .map_err(|error| Failure::new(Exit::Usage, format!("--payload-json is no JSON: {error}")))?;
+                json.clone()
+            }
+            None => load::payload(self.payload, self.payload_bytes),
+        };
+        Ok(Content { recipient: self.guests.recipient()?, action: self.action.clone(), payload })
     }
 
-    fn plan(&self, mode: Mode) -> Plan {
+    fn plan<'a>(&'a self, mode: Mode, content: &'a Content) -> Plan<'a> {
         Plan {
             mode,
             messages: self.messages.unwrap_or(mode.messages()),
             outstanding: self.outstanding,
             rate: self.rate,
-            filling: self.filling(),
+            content,
+            guests: &self.guests,
             durability: self.durability,
         }
     }

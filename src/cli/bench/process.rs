@@ -6,24 +6,35 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use postroom::bus::layout;
+use postroom::extension::cache::FOLDER_VARIABLE;
 
-use super::{Durability, load};
+use super::{Plan, load};
 use crate::cli::{Exit, Failure, workspace};
 
 /// A fresh bus for one run. Limits are off: they are not what is measured.
-pub fn make_bus(top: &Path, durability: Durability) -> Result<PathBuf, Failure> {
+pub fn make_bus(top: &Path, plan: &Plan<'_>) -> Result<PathBuf, Failure> {
     let bus = top.join(layout::BUS);
     std::fs::create_dir_all(top).map_err(|error| Failure::io("make the folder", top, &error))?;
     postroom::bus::create(&bus)?;
     let inbox = bus.join(layout::inbox(load::SENDER));
     std::fs::create_dir_all(&inbox).map_err(|error| Failure::io("make the folder", &inbox, &error))?;
     let settings = format!(
-        "[bus]\ndurability = \"{}\"\n[limits]\nper_sender_messages = 0\nper_sender_bytes = 0\nper_inbox_messages = 0\nbus_messages = 0\n",
-        durability.as_str()
+        "[bus]\ndurability = \"{}\"\n[limits]\nper_sender_messages = 0\nper_sender_bytes = 0\nper_inbox_messages = 0\nbus_messages = 0\n{}",
+        plan.durability.as_str(),
+        plan.guests.settings(),
     );
     let path = workspace::settings_path(&bus);
     std::fs::write(&path, settings).map_err(|error| Failure::io("write", &path, &error))?;
     Ok(bus)
+}
+
+/// This program on this bus, with compiled code in a folder of the bench's own.
+pub fn own_command(bus: &Path) -> Result<Command, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Failure, format!("cannot find this program's own file: {error}")))?;
+    let mut command = Command::new(program);
+    command.arg("--bus").arg(bus).env(FOLDER_VARIABLE, bus.with_file_name("cache"));
+    Ok(command)
 }
 
 /// A service at work; killed at the latest when it is dropped.
@@ -34,15 +45,8 @@ pub struct Service {
 
 impl Service {
     pub fn start(bus: &Path) -> Result<Service, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::new(Exit::Failure, format!("cannot find this program's own file: {error}")))?;
-        let mut command = Command::new(program);
-        command
-            .arg("--bus")
-            .arg(bus)
-            .args(["serve", "--force-file-system"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
+        let mut command = own_command(bus)?;
+        command.args(["serve", "--force-file-system"]).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| Failure::io("start a service on", bus, &error))?;
         let said = child.stderr.take().map(BufReader::new);
         Ok(Service { child, said })

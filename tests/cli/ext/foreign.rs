@@ -24,6 +24,24 @@ fn it_is_listed_runs_and_its_exit_code_is_passed_on() {
     assert!(wrong.err.contains("count-up"), "{wrong:?}");
 }
 
+/// The one that comes with postroom: its input, both outputs and its exit codes.
+#[test]
+fn a_real_one_reads_and_prints() {
+    let bus = Bus::new();
+    bus.run(&["ext", "add", concat!(env!("CARGO_MANIFEST_DIR"), "/extensions/prebuilt/ext-text.wasm")]).ok();
+    let run = |arguments: &[&str], input: &str| bus.run_with_input(&[&["text"], arguments].concat(), input);
+    assert_eq!(run(&["count"], "two words\n").ok().out, "lines 1, words 2, characters 10, bytes 10\n");
+    assert_eq!(run(&["pick", "/a/1"], r#"{"a": [1, 2.50]}"#).ok().out, "2.50\n");
+    let long = format!("[\"{}\"]", "x".repeat(200_000));
+    assert_eq!(run(&["pick", "/0"], &long).ok().out.len(), 200_003);
+    assert_eq!(run(&["merge", r#"{"a":null,"c":3}"#], r#"{"a":1,"b":2}"#).ok().out, "{\"b\":2,\"c\":3}\n");
+    let nothing = run(&["pick", "/b"], r#"{"a": 1}"#).fails_with(1);
+    assert!(nothing.err.contains("`/b` leads nowhere") && nothing.out.is_empty(), "{nothing:?}");
+    let wrong = run(&[], "");
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("postroom text pick POINTER"), "{wrong:?}");
+}
+
 #[test]
 fn a_trap_ends_it_with_a_reason() {
     let bus = Bus::new();
