@@ -42,23 +42,6 @@ impl Folders {
     fn forget(&mut self, path: &Path) {
         self.open.remove(path);
     }
-
-    /// Is this inbox file name taken? An inbox that is not there has no files.
-    fn inbox_has(&mut self, disk: &Disk, target: &Target) -> Result<bool, BusError> {
-        let Target::Inbox { agent, .. } = target else { return Ok(false) };
-        let folder = layout::inbox(agent);
-        if !self.open.contains_key(&folder) {
-            match disk.open_folder(&folder)? {
-                Some(fd) => self.open.insert(folder.clone(), fd),
-                None => return Ok(false),
-            };
-        }
-        match rustix::fs::statat(&self.open[&folder], target.file_name(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(e) => Err(DiskError::new("look at", target.path(Path::new("")), e).into()),
-        }
-    }
 }
 
 pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError> {
@@ -68,24 +51,6 @@ pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError
         disk.make_folder(&made)?;
     }
     Ok(())
-}
-
-/// Gives an effect the first number that is free now. `taken`: the names that this batch has chosen already.
-pub fn choose_number(
-    disk: &Disk,
-    folders: &mut Folders,
-    mut target: Target,
-    taken: &mut std::collections::HashSet<PathBuf>,
-) -> Result<Target, BusError> {
-    loop {
-        let path = target.path(Path::new(""));
-        let Some(next) = target.next_number() else { return Ok(target) };
-        if !taken.contains(&path) && !folders.inbox_has(disk, &target)? {
-            taken.insert(path);
-            return Ok(target);
-        }
-        target = next;
-    }
 }
 
 /// Writes a record's effects into the room. `message` is the text of the claimed file.

@@ -11,7 +11,6 @@ use crate::bus::ids::Ids;
 use crate::bus::journal::Journal;
 use crate::bus::layout::ClaimName;
 use crate::bus::log::{Log, Note};
-use crate::bus::publish::Folders;
 use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk, journal, recover, term};
@@ -24,6 +23,7 @@ use super::claimed::Key;
 use super::clock::Now;
 use super::decide::Decision;
 use super::drop_queue::{BATCH, DropQueue};
+use super::inbox_names::InboxNames;
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
 use super::notice::Notice;
@@ -81,11 +81,9 @@ pub struct Active<'a> {
     pub(super) publisher: Publisher,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
-    pub(super) folders: Folders,
     /// What is in the place of the inboxes that this batch has looked at.
     pub(super) inbox_states: RefCell<HashMap<AgentId, InboxState>>,
-    /// Inbox names that were chosen and are not yet published.
-    pub(super) chosen: HashSet<std::path::PathBuf>,
+    pub(super) inbox_names: InboxNames,
     /// Inboxes that what is not yet published will make.
     pub(super) coming: HashSet<AgentId>,
     pub(super) calendar: Calendar,
@@ -168,9 +166,8 @@ impl<'a> Active<'a> {
             unfinished: Vec::new(),
             publisher,
             released: Vec::new(),
-            folders: Folders::default(),
             inbox_states: RefCell::default(),
-            chosen: HashSet::new(),
+            inbox_names: InboxNames::default(),
             coming: HashSet::new(),
             calendar: Calendar::default(),
             trouble: Trouble::default(),

@@ -6,9 +6,9 @@ use super::check::{Answers, InboxState};
 use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::waiting::Due;
+use crate::bus::BusError;
 use crate::bus::layout::{self, ClaimName, Ticket};
 use crate::bus::record::{EarlierAttempt, Effect, Finish, IdNote, IdState, LoggedLine, Piece, Record, Story, Target};
-use crate::bus::{BusError, publish};
 use crate::control::{Change, Registration};
 use crate::message::{AgentId, Delivery, Envelope, Failure, Field, Message, Rendered, Trust};
 use crate::policy::{Refused, retry};
@@ -147,8 +147,7 @@ impl Active<'_> {
         }
     }
 
-    /// A free name in an inbox. Names that this batch has chosen already count as taken, and for the limits the file and its
-    /// inbox are there from now on: one batch must not go beyond them.
+    /// A free name in an inbox. For the limits the file and its inbox are there from now on: one batch must not go beyond them.
     pub(super) fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
         if self.inbox_state(agent)? == InboxState::Absent {
             self.inboxes.folder_made();
@@ -157,7 +156,7 @@ impl Active<'_> {
         }
         self.inboxes.delivered(agent.as_str());
         let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
-        publish::choose_number(&self.core.disk, &mut self.folders, target, &mut self.chosen)
+        self.inbox_names.choose(&self.core.disk, target)
     }
 
     /// It is put into an agent's inbox: as a message, or as the answer to one.

@@ -25,8 +25,7 @@ impl Active<'_> {
         // One batch becomes visible while the next one is made; more of them would only take memory.
         self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
-            for candidate in self.gather(now)? {
-                let Some(claimed) = self.claim(candidate, now)? else { continue };
+            for claimed in self.claim_batch(now)? {
                 let Checked { route, hops, answers } = match self.check(&claimed, now)? {
                     Verdict::Go(checked) => checked,
                     verdict => {
@@ -50,6 +49,15 @@ impl Active<'_> {
         }
         self.start_handlers()?;
         self.settle(now)
+    }
+
+    /// What there is to work on, claimed. Nothing is published meanwhile: the kernel makes renames across folders one after the other, and two
+    /// threads that wait for each other at every one of them are slower than one.
+    fn claim_batch(&mut self, now: Now) -> Result<Vec<Claimed>, BusError> {
+        let candidates = self.gather(now)?;
+        let _pause = self.publisher.pause();
+        let claimed = candidates.into_iter().map(|candidate| self.claim(candidate, now));
+        claimed.filter_map(Result::transpose).collect()
     }
 
     /// Claims a candidate and notes that it was accepted. `None`: it is not to be had, or its fate is decided already.

@@ -9,7 +9,7 @@
 //! | `calendar` | which folder of the archive is being filled |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
-//! | `inboxes`, `registry`, `installed` | what is known of the agents; which extensions there are |
+//! | `inboxes`, `inbox_names`, `registry`, `installed` | what is known of the agents; which extensions there are |
 //! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
 //! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
@@ -27,6 +27,7 @@ mod dead;
 mod decide;
 mod drop_queue;
 mod gather;
+mod inbox_names;
 mod inboxes;
 mod installed;
 mod lanes;

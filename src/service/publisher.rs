@@ -9,8 +9,8 @@
 //! folders one after the other).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::decide::Decision;
@@ -20,6 +20,9 @@ use crate::bus::{BusError, Disk};
 
 /// Fewer decisions than this are carried out sooner by whoever has them than by a thread that has to be woken.
 const WORTH_A_THREAD: usize = 4;
+
+/// So many are told of at a time: to hand one over costs as much as a rename.
+const TOLD: usize = 32;
 
 /// A decision that was carried out, or why not.
 pub type Outcome = (Arc<Decision>, Result<(), BusError>);
@@ -31,31 +34,43 @@ pub struct Publisher {
     thread: Option<Thread>,
     /// What the thread has, oldest first; it answers in this order.
     in_hand: VecDeque<Arc<Decision>>,
+    gate: Arc<Gate>,
 }
+
+/// Where the thread rests between two decisions while the line has asked for it.
+#[derive(Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+/// The thread begins nothing until this is dropped. What it is at goes on.
+pub struct Pause(Arc<Gate>);
 
 struct Thread {
     batches: Option<Sender<Vec<Arc<Decision>>>>,
-    results: Receiver<Result<(), BusError>>,
+    results: Receiver<Vec<Result<(), BusError>>>,
+    /// What it has told of, and nobody has taken.
+    told: VecDeque<Result<(), BusError>>,
     handle: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
     pub fn new(disk: Arc<Disk>, room: Arc<Room>) -> Publisher {
-        Publisher { disk, room, thread: None, in_hand: VecDeque::new() }
+        Publisher { disk, room, thread: None, in_hand: VecDeque::new(), gate: Arc::default() }
     }
 
     /// Carries out a batch, or hands it to the thread. What is done when this returns comes back at once.
-    /// `folders`: those that were opened for this batch.
-    pub fn publish(&mut self, batch: Vec<Arc<Decision>>, folders: &mut Folders) -> Vec<Outcome> {
+    pub fn publish(&mut self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
         if self.in_hand.is_empty() && batch.len() < WORTH_A_THREAD {
-            return self.publish_here(batch, folders);
+            return self.publish_here(batch);
         }
         if self.thread.is_none() {
-            self.thread = Thread::begin(&self.disk, &self.room).ok();
+            self.thread = Thread::begin(&self.disk, &self.room, &self.gate).ok();
         }
         // The system has no thread to give: then as if there were none to be had.
         let Some(batches) = self.thread.as_ref().and_then(|thread| thread.batches.as_ref()) else {
-            return self.publish_here(batch, folders);
+            return self.publish_here(batch);
         };
         self.in_hand.extend(batch.iter().cloned());
         // The thread is gone only after a panic, which `take` meets.
@@ -63,12 +78,19 @@ impl Publisher {
         Vec::new()
     }
 
-    fn publish_here(&self, batch: Vec<Arc<Decision>>, folders: &mut Folders) -> Vec<Outcome> {
+    fn publish_here(&self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
+        let mut folders = Folders::default();
         let carry_out = |decision: Arc<Decision>| {
-            let done = carry_out(&self.disk, &self.room, folders, &decision);
+            let done = carry_out(&self.disk, &self.room, &mut folders, &decision);
             (decision, done)
         };
         batch.into_iter().map(carry_out).collect()
+    }
+
+    /// Holds up the thread. Whoever has this must not wait for it.
+    pub fn pause(&self) -> Pause {
+        *self.gate.lock() = true;
+        Pause(self.gate.clone())
     }
 
     /// What the thread has, oldest first.
@@ -87,44 +109,53 @@ impl Publisher {
     /// The next outcome, if there is one now.
     pub fn try_take(&mut self) -> Option<Outcome> {
         let thread = self.thread.as_mut().filter(|_| !self.in_hand.is_empty())?;
-        match thread.results.try_recv() {
-            Ok(done) => self.in_hand.pop_front().map(|decision| (decision, done)),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => thread.end(),
+        if thread.told.is_empty() {
+            match thread.results.try_recv() {
+                Ok(told) => thread.told = told.into(),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return thread.end(),
+            }
         }
+        self.in_hand.pop_front().zip(thread.told.pop_front())
     }
 
     /// The next outcome; waits for it. `None`: the thread has nothing in hand.
     pub fn take(&mut self) -> Option<Outcome> {
         let thread = self.thread.as_mut().filter(|_| !self.in_hand.is_empty())?;
-        match thread.results.recv() {
-            Ok(done) => self.in_hand.pop_front().map(|decision| (decision, done)),
-            Err(_) => thread.end(),
+        if thread.told.is_empty() {
+            match thread.results.recv() {
+                Ok(told) => thread.told = told.into(),
+                Err(_) => return thread.end(),
+            }
         }
+        self.in_hand.pop_front().zip(thread.told.pop_front())
     }
 }
 
 impl Thread {
-    fn begin(disk: &Arc<Disk>, room: &Arc<Room>) -> std::io::Result<Thread> {
+    fn begin(disk: &Arc<Disk>, room: &Arc<Room>, gate: &Arc<Gate>) -> std::io::Result<Thread> {
         let (batches, work) = channel::<Vec<Arc<Decision>>>();
         let (done, results) = channel();
-        let (disk, room) = (disk.clone(), room.clone());
+        let (disk, room, gate) = (disk.clone(), room.clone(), gate.clone());
         let run = move || {
             for batch in work {
                 // Opened anew for each batch: whoever removed a folder meanwhile is noticed.
                 let mut folders = Folders::default();
-                for decision in batch {
-                    let outcome = carry_out(&disk, &room, &mut folders, &decision);
-                    drop(decision);
+                for some in batch.chunks(TOLD) {
+                    let told = some.iter().map(|decision| {
+                        gate.pass();
+                        carry_out(&disk, &room, &mut folders, decision)
+                    });
+                    let told = told.collect();
                     // The receiver is gone only when the service has ended; what is decided the next one carries out.
-                    if done.send(outcome).is_err() {
+                    if done.send(told).is_err() {
                         return;
                     }
                 }
             }
         };
         let handle = std::thread::Builder::new().name("publish".to_owned()).spawn(run)?;
-        Ok(Thread { batches: Some(batches), results, handle: Some(handle) })
+        Ok(Thread { batches: Some(batches), results, told: VecDeque::new(), handle: Some(handle) })
     }
 
     /// The thread has ended with something still in hand: a panic in it is one of the service.
@@ -134,6 +165,27 @@ impl Thread {
             std::panic::resume_unwind(panic);
         }
         None
+    }
+}
+
+impl Gate {
+    /// What it guards is set in one step, so it is right after a panic, too.
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self) {
+        let mut is_closed = self.lock();
+        while *is_closed {
+            is_closed = self.opened.wait(is_closed).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        *self.0.lock() = false;
+        self.0.opened.notify_one();
     }
 }
 

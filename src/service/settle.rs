@@ -1,6 +1,6 @@
 //! Commit, publish, finish: what makes decisions true, in that order, and the checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::waiting::Waiter;
 use crate::bus::BusError;
 use crate::bus::log::Durability;
 use crate::bus::publish;
-use crate::bus::record::{Finish, IdState, Record, Target};
+use crate::bus::record::{Finish, IdState, Record};
 use crate::message::{AgentId, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
@@ -107,6 +107,8 @@ impl Active<'_> {
         }
         let (disk, room) = (&self.core.disk, &self.room);
         let full = self.core.durability() == Durability::Full;
+        // Files are made in the folder that the publisher takes them out of.
+        let pause = self.publisher.pause();
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
             room.beat_if_due(disk)?;
             publish::stage(disk, room, &decision.record, decision.text())?;
@@ -115,6 +117,7 @@ impl Active<'_> {
             }
             decision.staged = true;
         }
+        drop(pause);
         // Asked of the whole batch: the last try may have staged everything and failed here.
         if full && self.unsettled.iter().any(|decision| decision.record.refers_to_message()) {
             disk.sync_folder(&room.path).map_err(|error| room.missing(disk, error))?;
@@ -129,9 +132,7 @@ impl Active<'_> {
     /// Has what is decided published and finished: here if it is little, else beside the line (see [`super::publisher`]).
     fn finish_decided(&mut self, now: Now) -> Result<(), BusError> {
         let batch = std::mem::take(&mut self.unfinished);
-        let done = self.publisher.publish(batch, &mut self.folders);
-        // The names of the next batch are looked up in folders as they are then.
-        self.folders = publish::Folders::default();
+        let done = self.publisher.publish(batch);
         self.take_in(done, now)
     }
 
@@ -215,9 +216,7 @@ impl Active<'_> {
     /// Its names are there now for everybody to see.
     fn forget_names(&mut self, record: &Record) {
         for effect in &record.effects {
-            if matches!(effect.to, Target::Inbox { .. }) {
-                self.chosen.remove(&effect.to.path(Path::new("")));
-            }
+            self.inbox_names.published(&effect.to);
         }
         if self.publisher.is_idle() && self.unfinished.is_empty() && self.unsettled.is_empty() {
             self.coming.clear();

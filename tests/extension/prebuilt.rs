@@ -77,6 +77,7 @@ fn guests_import_what_they_use() {
                 "postroom:extension/random",
                 "postroom:extension/state",
             ],
+            "ext-text" => &["postroom:extension/console"],
             _ => &[],
         };
         assert_eq!(with_functions, expected.iter().map(ToString::to_string).collect(), "{name}");
