@@ -223,8 +223,9 @@ impl<'a> Active<'a> {
             if self.is_stopped(now, mode) {
                 return self.leave_for_good();
             }
-            self.receive(wakes);
+            // First: whoever waits must be told of what is dropped.
             self.choose_watch(wakes);
+            self.receive(wakes);
         }
     }
 
@@ -298,6 +299,10 @@ impl<'a> Active<'a> {
 
     /// Waits for something to happen, and takes in all that has.
     fn receive(&mut self, wakes: &mut Wakes) {
+        debug_assert!(
+            !wakes.is_paused() || !self.drop.is_empty() || self.stop_at.is_some(),
+            "nobody would tell of what is dropped now"
+        );
         let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
         // Bounded, so that a flood of events cannot keep the loop from its work.
         for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.take()).take(4096)) {

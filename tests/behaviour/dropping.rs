@@ -21,6 +21,20 @@ fn a_file_renamed_into_the_drop_is_answered() {
     assert_eq!(bus.json("inbox/alice/a-1.reply.json")["payload"].to_string(), r#"{"one":1.0}"#);
 }
 
+/// Bursts make the service list the drop in place of watching it. It must watch again before it waits: a debug build checks that.
+#[test]
+fn what_is_dropped_after_a_burst_is_seen_without_a_rescan() {
+    let bus = Session::with("[bus]\nrescan_ms = 600000\n[limits]\nper_sender_messages = 0");
+    let service = bus.serve();
+    for burst in 0..6 {
+        for n in 0..400 {
+            bus.drop(&format!("{burst}-{n:03}.json"), echo(&format!("e-{burst}-{n:03}"), "alice", "1"));
+        }
+        bus.until("every answer", |bus| bus.ls("inbox/alice").len() == 400 * (burst + 1));
+    }
+    assert!(service.stop().contains("stopped"));
+}
+
 #[test]
 fn a_plain_write_in_place_is_answered() {
     let bus = Session::new();
