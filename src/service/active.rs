@@ -139,7 +139,7 @@ impl<'a> Active<'a> {
         let extensions = host.packages().map(described).collect();
         let lanes = Lanes::new(host, runtime, state.clone(), core.wake.clone());
         let room = Arc::new(room);
-        let publisher = Publisher::new(core.disk.clone(), room.clone());
+        let publisher = Publisher::new(core.disk.clone(), room.clone(), core.wake.clone());
         let ready = recovered.adopted.into_iter();
         let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
         let mut active = Active {
@@ -285,7 +285,10 @@ impl<'a> Active<'a> {
         self.calendar.choose_folder(&self.core.disk)?;
         self.pass(now)?;
         if !self.has_work() {
-            self.wait_for_publisher(0, now)?;
+            // Where a handler may end meanwhile, the publisher tells when it is done.
+            if self.lanes.running() == 0 {
+                self.wait_for_publisher(0, now)?;
+            }
             self.note(now)?;
         }
         Ok(())
@@ -313,7 +316,8 @@ impl<'a> Active<'a> {
                 Wake::Ended(ended) => self.ended(*ended),
                 Wake::Ask(ask) => self.answer_ask(*ask),
                 Wake::Extensions => self.look_at_extensions = true,
-                Wake::LockFree => {}
+                // What they are about is looked at in every turn.
+                Wake::Published | Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
         }

@@ -54,6 +54,8 @@ struct Inner {
     incomplete: Option<(Files, Instant)>,
     /// Broken files that were named already.
     named: HashSet<(PathBuf, Option<State>)>,
+    /// What was said already about compiled code. It is used and missed at any time, when an extension is needed first.
+    said_of_code: HashSet<String>,
     watcher: Option<RecommendedWatcher>,
 }
 
@@ -76,6 +78,7 @@ impl Installed {
             loading: None,
             incomplete: None,
             named: HashSet::new(),
+            said_of_code: HashSet::new(),
             watcher: None,
         };
         Installed { places, grace, wake, inner: RefCell::new(inner) }
@@ -108,6 +111,7 @@ impl Installed {
     pub fn look(&self, say: Say<'_>) -> bool {
         let mut inner = self.inner.borrow_mut();
         inner.watch(&self.places.folder, &self.wake);
+        inner.tell_of_code(say);
         if let Some(loading) = inner.loading.take_if(|loading| loading.is_finished()) {
             return match loading.join() {
                 Ok(loaded) => {
@@ -241,6 +245,14 @@ impl Inner {
             }
         }
         true
+    }
+
+    fn tell_of_code(&mut self, say: Say<'_>) {
+        for what in self.host.cache_notes() {
+            if self.said_of_code.insert(what.clone()) {
+                say(&Notice::CompiledCode { what });
+            }
+        }
     }
 
     /// Is each file that is new or has changed complete?

@@ -101,12 +101,13 @@ impl Lanes {
         self.lanes.entry(job.extension.clone()).or_default().waiting.insert(order, job);
     }
 
-    /// The next message that may start now, if there is one.
-    pub fn next_to_start(&mut self, installed: &Installed) -> Option<Job> {
-        let (_, lane) = self
-            .lanes
-            .iter_mut()
-            .find(|(name, lane)| !lane.waiting.is_empty() && lane.running < installed.concurrency(name.as_str()))?;
+    /// The next message that may start now, if there is one, in a lane that is at least so wide.
+    pub fn next_to_start(&mut self, installed: &Installed, at_least: usize) -> Option<Job> {
+        let has_room = |name: &AgentId, lane: &Lane| {
+            let width = installed.concurrency(name.as_str());
+            lane.running < width && width >= at_least
+        };
+        let (_, lane) = self.lanes.iter_mut().find(|(name, lane)| !lane.waiting.is_empty() && has_room(name, lane))?;
         lane.waiting.pop_first().map(|(_, job)| job)
     }
 

@@ -20,7 +20,9 @@ use super::waiting::Due;
 impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
+        let started = self.start_early();
         self.settle(now)?;
+        started?;
         self.inbox_states.borrow_mut().clear();
         // One batch becomes visible while the next one is made; more of them would only take memory.
         self.wait_for_publisher(BATCH, now)?;
@@ -47,7 +49,7 @@ impl Active<'_> {
                 self.unsettled.push(decision);
             }
         }
-        self.start_handlers()?;
+        self.start_handlers(1)?;
         self.settle(now)
     }
 
@@ -170,12 +172,18 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// Starts what the lanes have room for. Nothing new starts while the service is stopping.
-    fn start_handlers(&mut self) -> Result<(), BusError> {
+    /// Starts what those that have ended make room for, while their outcomes are written down. What they have changed of what extensions keep is
+    /// known already. In a lane of one, each waits until the one before is decided on the disk.
+    fn start_early(&mut self) -> Result<(), BusError> {
+        if self.trouble.retry_at().is_some() { Ok(()) } else { self.start_handlers(2) }
+    }
+
+    /// Starts what the lanes have room for that are at least so wide. Nothing new starts while the service is stopping.
+    fn start_handlers(&mut self, at_least: usize) -> Result<(), BusError> {
         if self.stop_at.is_some() {
             return Ok(());
         }
-        while let Some(job) = self.lanes.next_to_start(&self.core.installed) {
+        while let Some(job) = self.lanes.next_to_start(&self.core.installed, at_least) {
             let note = Note::Started { claim: job.claimed.claim.name.file_name() };
             if let Err(error) = self.log.note(&self.room, &note) {
                 self.lanes.add(job);

@@ -48,6 +48,10 @@ pub enum Notice {
         path: PathBuf,
         reason: String,
     },
+    /// Compiled code of extensions could not be kept, or what was kept could not be trusted. Everything works, more slowly.
+    CompiledCode {
+        what: String,
+    },
     /// Another set of extensions was taken up: these.
     Extensions {
         names: Vec<String>,
@@ -92,6 +96,7 @@ impl fmt::Display for Notice {
                     shown(reason)
                 )
             }
+            Notice::CompiledCode { what } => write!(f, "extensions: {}", shown(what)),
             Notice::Extensions { names } if names.is_empty() => f.write_str("there are no extensions any more"),
             Notice::Extensions { names } => write!(f, "extensions: {}", shown(&names.join(", "))),
             Notice::OldSettings { why } => write!(f, "the extensions keep their settings: {}", shown(why)),

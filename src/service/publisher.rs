@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::decide::Decision;
+use super::wake::{Wake, Waker};
 use crate::bus::publish::{self, Folders};
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk};
@@ -35,6 +36,8 @@ pub struct Publisher {
     /// What the thread has, oldest first; it answers in this order.
     in_hand: VecDeque<Arc<Decision>>,
     gate: Arc<Gate>,
+    /// Whom the thread tells that it is done with a batch.
+    wake: Waker,
 }
 
 /// Where the thread rests between two decisions while the line has asked for it.
@@ -56,8 +59,8 @@ struct Thread {
 }
 
 impl Publisher {
-    pub fn new(disk: Arc<Disk>, room: Arc<Room>) -> Publisher {
-        Publisher { disk, room, thread: None, in_hand: VecDeque::new(), gate: Arc::default() }
+    pub fn new(disk: Arc<Disk>, room: Arc<Room>, wake: Waker) -> Publisher {
+        Publisher { disk, room, thread: None, in_hand: VecDeque::new(), gate: Arc::default(), wake }
     }
 
     /// Carries out a batch, or hands it to the thread. What is done when this returns comes back at once.
@@ -66,7 +69,7 @@ impl Publisher {
             return self.publish_here(batch);
         }
         if self.thread.is_none() {
-            self.thread = Thread::begin(&self.disk, &self.room, &self.gate).ok();
+            self.thread = Thread::begin(&self.disk, &self.room, &self.gate, &self.wake).ok();
         }
         // The system has no thread to give: then as if there were none to be had.
         let Some(batches) = self.thread.as_ref().and_then(|thread| thread.batches.as_ref()) else {
@@ -133,10 +136,10 @@ impl Publisher {
 }
 
 impl Thread {
-    fn begin(disk: &Arc<Disk>, room: &Arc<Room>, gate: &Arc<Gate>) -> std::io::Result<Thread> {
+    fn begin(disk: &Arc<Disk>, room: &Arc<Room>, gate: &Arc<Gate>, wake: &Waker) -> std::io::Result<Thread> {
         let (batches, work) = channel::<Vec<Arc<Decision>>>();
         let (done, results) = channel();
-        let (disk, room, gate) = (disk.clone(), room.clone(), gate.clone());
+        let (disk, room, gate, wake) = (disk.clone(), room.clone(), gate.clone(), wake.clone());
         let run = move || {
             for batch in work {
                 // Opened anew for each batch: whoever removed a folder meanwhile is noticed.
@@ -152,6 +155,7 @@ impl Thread {
                         return;
                     }
                 }
+                wake.wake(Wake::Published);
             }
         };
         let handle = std::thread::Builder::new().name("publish".to_owned()).spawn(run)?;

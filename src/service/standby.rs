@@ -56,7 +56,13 @@ pub fn pause(wakes: &mut Wakes, wait: Duration) {
         match wakes.wait(until.saturating_duration_since(Instant::now())) {
             Some(Wake::LockFree | Wake::Stop) | None => return,
             Some(
-                Wake::Dropped(_) | Wake::Rescan | Wake::Request | Wake::Ended(_) | Wake::Ask(_) | Wake::Extensions,
+                Wake::Dropped(_)
+                | Wake::Rescan
+                | Wake::Request
+                | Wake::Ended(_)
+                | Wake::Published
+                | Wake::Ask(_)
+                | Wake::Extensions,
             ) => {}
         }
     }

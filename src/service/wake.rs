@@ -22,6 +22,8 @@ pub enum Wake {
     Request,
     /// A handler ended.
     Ended(Box<Ended>),
+    /// A batch of decisions is carried out.
+    Published,
     /// A running attempt calls a control command.
     Ask(Box<Ask>),
     /// The folder of the extensions may have changed, or a set of them is loaded.

@@ -6,7 +6,7 @@ use sha2::Digest as _;
 
 use crate::guests::{echoing, looping_on_long_payloads};
 use crate::mock::{Function, Mock, component, handler, replying};
-use crate::session::{Session, message};
+use crate::session::{Serving, Session, message};
 
 /// Puts a component there as a careful writer does.
 fn put(bus: &Session, name: &str, mock: Mock) {
@@ -141,4 +141,20 @@ fn a_grant_that_comes_with_an_extension_counts_without_a_restart() {
     ask(&bus, "m-2");
     assert_eq!(answer(&bus, "m-2"), "1");
     serving.stop();
+}
+
+#[test]
+fn where_compiled_code_cannot_be_kept_the_service_says_so_and_works() {
+    let bus = Session::new();
+    put(&bus, "ext", replying("\"here\""));
+    let no_folder = bus.beside("a-file");
+    fs::write(&no_folder, "").unwrap();
+    let mut command = bus.command(&["serve"]);
+    command.env("POSTROOM_CACHE", no_folder);
+    let serving = Serving::start(command);
+    ask(&bus, "m-1");
+    assert_eq!(answer(&bus, "m-1"), "\"here\"");
+    serving.until_it_says("compiled code is not kept in");
+    let said = serving.stop();
+    assert_eq!(said.matches("compiled code").count(), 1, "{said}");
 }
