@@ -11,6 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
+use super::inboxes::leased_name;
 use crate::bus::record::Target;
 use crate::bus::{BusError, Disk, layout};
 
@@ -65,9 +66,9 @@ impl InboxNames {
         }
         let (mut names, hasher) = (HashSet::new(), &self.hasher);
         disk.for_each(&layout::inbox(agent), |name, _| {
-            if let Some(name) = name.to_str() {
-                names.insert(hasher.hash_one(name));
-            }
+            // A lease that is given back has its name again.
+            let names_of = name.to_str().into_iter().chain(leased_name(name));
+            names.extend(names_of.map(|name| hasher.hash_one(name)));
         })?;
         self.names += names.len();
         self.known.insert(agent.to_owned(), names);
@@ -127,6 +128,18 @@ mod tests {
         let (first, name) = chosen(&mut names, &disk, "a", "x");
         std::fs::write(top.path().join("inbox/a").join(name), "").expect("written");
         names.published(&first);
+        assert_eq!(chosen(&mut names, &disk, "a", "x").1, "x~2.json");
+    }
+
+    #[test]
+    fn what_is_leased_when_the_inbox_is_listed_may_come_back() {
+        let (top, disk) = bus();
+        let inbox = top.path().join("inbox/a");
+        let leased = inbox.join(".x.json~0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11.leased");
+        std::fs::write(&leased, "").expect("written");
+        let mut names = InboxNames::default();
+        assert_eq!(chosen(&mut names, &disk, "a", "y").1, "y.json");
+        std::fs::rename(leased, inbox.join("x.json")).expect("given back");
         assert_eq!(chosen(&mut names, &disk, "a", "x").1, "x~2.json");
     }
 

@@ -124,6 +124,7 @@ impl Publisher {
 
     /// The next outcome; waits for it. `None`: the thread has nothing in hand.
     pub fn take(&mut self) -> Option<Outcome> {
+        debug_assert!(!*self.gate.lock(), "the thread rests for whoever waits for it");
         let thread = self.thread.as_mut().filter(|_| !self.in_hand.is_empty())?;
         if thread.told.is_empty() {
             match thread.results.recv() {
