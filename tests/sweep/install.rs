@@ -1,5 +1,5 @@
-//! kill -9 before every step of installing, replacing, rolling back and removing extensions. Whatever is there afterwards is the old or the
-//! new state; the next command makes it one of the two altogether.
+//! kill -9 before every step of installing, replacing, rolling back and removing extensions, and each of those steps refused by a disk that
+//! is broken or full. Whatever is there afterwards is the old or the new state; the next command makes it one of the two altogether.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use postroom::extension::lock_file::LockFile;
 
 use crate::cases::{Verdict, count_up};
 use crate::support::components::{importer, provider, version};
-use crate::support::trace::{Aim, Ending, Plan, Report, Scope, When, run};
+use crate::support::trace::{Aim, Ending, Fault, Plan, Report, Scope, When, run};
 use crate::support::workspace::{Durability, Workspace};
 
 /// Far more than a command takes.
@@ -81,7 +81,7 @@ impl Scene {
         fs::read_to_string(self.top.join("postroom.toml")).expect("settings")
     }
 
-    /// What is wrong after the kill and one more command, which changes something else.
+    /// What is wrong after the interruption and one more command, which changes something else.
     fn findings(&self, one_by_one: bool, old: Files<'_>, new: Files<'_>) -> Vec<String> {
         let mut findings = Vec::new();
         let each_is_one = old
@@ -89,7 +89,7 @@ impl Scene {
             .zip(new)
             .all(|(old, new)| self.has(std::slice::from_ref(old)) || self.has(std::slice::from_ref(new)));
         if !each_is_one || (!one_by_one && !self.has(old) && !self.has(new)) {
-            findings.push("right after the kill, the files are neither the old ones nor the new ones".into());
+            findings.push("right after it, the files are neither the old ones nor the new ones".into());
         }
         let next = self.output(&["ext", "add", &self.source("next", &version(9)), "--name", "next"]);
         if !next.status.success() {
@@ -134,78 +134,127 @@ fn traced(scene: &Scene, arguments: &[&str], plan: Plan) -> Report {
     run(scene.command(arguments), folder, Scope::Changes, plan, LONG)
 }
 
-/// Kills the command before each of its steps in turn. `one_by_one`: files may go one after the other.
-fn sweep(
-    installed: &[(&str, Vec<u8>)],
-    sources: &[(&str, Vec<u8>)],
-    arguments: &[&str],
+/// A command that changes what is installed.
+struct Change<'a> {
+    installed: &'a [(&'a str, Vec<u8>)],
+    /// What it installs; `@name` among the arguments stands for the path of one.
+    sources: &'a [(&'a str, Vec<u8>)],
+    arguments: &'a [&'a str],
+    /// Files may go one after the other.
     one_by_one: bool,
-    old: Files<'_>,
-    new: Files<'_>,
-) {
-    let spelled = |scene: &Scene| -> Vec<String> {
+    old: Files<'a>,
+    new: Files<'a>,
+}
+
+impl Change<'_> {
+    /// Kills the command before each of its steps in turn, then has each step fail in turn.
+    fn sweep(&self) {
+        let plans: [(&str, &(dyn Fn(Aim) -> Plan + Sync)); 3] = [
+            ("killed before", &|aim| Plan::Kill(aim, When::Before)),
+            ("I/O error at", &|aim| Plan::Fail(aim, Fault::Errno(libc::EIO))),
+            ("no space at", &|aim| Plan::Fail(aim, Fault::Errno(libc::ENOSPC))),
+        ];
+        for (what, plan) in plans {
+            let steps = count_up(WORKERS, |at| self.interrupted(what, plan(Aim::Number(at))));
+            println!("{:?}: {what} each of {steps} steps", self.arguments);
+            assert!(steps >= 8, "only {steps} steps: nothing was swept");
+        }
+    }
+
+    fn interrupted(&self, what: &str, plan: Plan) -> Verdict {
+        let scene = Scene::new(self.installed);
+        let arguments = self.spelled(&scene);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        assert!(scene.has(self.old), "{}", scene.tree());
+        let report = traced(&scene, &arguments, plan);
+        let told = || format!("steps:\n{}said:\n{}\n{}", report.tail(20), report.output, scene.tree());
+        let Some(step) = &report.hit else {
+            assert_eq!(report.ending, Ending::Exit(0), "{}", told());
+            assert!(scene.has(self.new), "{}", told());
+            return Verdict::Past;
+        };
+        let mut findings = Vec::new();
+        match report.ending {
+            Ending::Exit(0) if !scene.has(self.new) => findings.push("it said nothing of a failure".to_owned()),
+            Ending::Exit(1..) if !report.output.contains("error: ") => findings.push("it did not say why".to_owned()),
+            Ending::Exit(_) | Ending::Signal(libc::SIGKILL) => {}
+            Ending::Signal(signal) => findings.push(format!("it was ended by signal {signal}")),
+        }
+        findings.extend(scene.findings(self.one_by_one, self.old, self.new));
+        Verdict::on(format!("{what} {step}"), findings, told)
+    }
+
+    fn spelled(&self, scene: &Scene) -> Vec<String> {
         let path = |argument: &str| {
-            let source = sources.iter().find(|(name, _)| argument.strip_prefix('@') == Some(name));
+            let source = self.sources.iter().find(|(name, _)| argument.strip_prefix('@') == Some(name));
             source.map_or_else(|| argument.to_owned(), |(name, bytes)| scene.source(name, bytes))
         };
-        arguments.iter().map(|argument| path(argument)).collect()
-    };
-    let killed = count_up(WORKERS, |at| {
-        let scene = Scene::new(installed);
-        let arguments = spelled(&scene);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        assert!(scene.has(old), "{}", scene.tree());
-        let report = traced(&scene, &arguments, Plan::Kill(Aim::Number(at), When::Before));
-        let told = || format!("steps:\n{}said:\n{}\n{}", report.tail(20), report.output, scene.tree());
-        match &report.hit {
-            None => {
-                assert_eq!(report.ending, Ending::Exit(0), "{}", told());
-                assert!(scene.has(new), "{}", told());
-                Verdict::Past
-            }
-            Some(step) => {
-                let findings = scene.findings(one_by_one, old, new);
-                Verdict::on(format!("killed before {step}"), findings, told)
-            }
-        }
-    });
-    println!("{arguments:?}: killed before each of {killed} steps");
-    assert!(killed >= 8, "only {killed} steps: nothing was swept");
+        self.arguments.iter().map(|argument| path(argument)).collect()
+    }
 }
 
 #[test]
 fn add() {
-    let files = [("it", version(1))];
-    let arguments = ["ext", "add", "@it", "--name", "it", "--grant", "bus"];
-    sweep(&[], &files, &arguments, false, &[("it", None)], &[("it", Some(version(1)))]);
+    Change {
+        installed: &[],
+        sources: &[("it", version(1))],
+        arguments: &["ext", "add", "@it", "--name", "it", "--grant", "bus"],
+        one_by_one: false,
+        old: &[("it", None)],
+        new: &[("it", Some(version(1)))],
+    }
+    .sweep();
 }
 
 #[test]
 fn upgrade() {
-    let files = [("it", version(2))];
-    let arguments = ["ext", "upgrade", "it", "@it", "--grant", "bus"];
-    let (old, new) = ([("it", Some(version(1)))], [("it", Some(version(2)))]);
-    sweep(&[("it", version(0)), ("it", version(1))], &files, &arguments, false, &old, &new);
+    Change {
+        installed: &[("it", version(0)), ("it", version(1))],
+        sources: &[("it", version(2))],
+        arguments: &["ext", "upgrade", "it", "@it", "--grant", "bus"],
+        one_by_one: false,
+        old: &[("it", Some(version(1)))],
+        new: &[("it", Some(version(2)))],
+    }
+    .sweep();
 }
 
 #[test]
 fn roll_back() {
-    let (old, new) = ([("it", Some(version(2)))], [("it", Some(version(1)))]);
-    let arguments = ["ext", "upgrade", "it", "--back"];
-    sweep(&[("it", version(1)), ("it", version(2))], &[], &arguments, false, &old, &new);
+    Change {
+        installed: &[("it", version(1)), ("it", version(2))],
+        sources: &[],
+        arguments: &["ext", "upgrade", "it", "--back"],
+        one_by_one: false,
+        old: &[("it", Some(version(2)))],
+        new: &[("it", Some(version(1)))],
+    }
+    .sweep();
 }
 
 #[test]
 fn remove() {
-    let (old, new) = ([("it", Some(version(2)))], [("it", None)]);
-    sweep(&[("it", version(1)), ("it", version(2))], &[], &["ext", "rm", "it"], false, &old, &new);
+    Change {
+        installed: &[("it", version(1)), ("it", version(2))],
+        sources: &[],
+        arguments: &["ext", "rm", "it"],
+        one_by_one: false,
+        old: &[("it", Some(version(2)))],
+        new: &[("it", None)],
+    }
+    .sweep();
 }
 
 /// The importer goes before what it imports, so that what is there in between works.
 #[test]
 fn remove_with_what_needs_it() {
-    let installed = [("base", provider(1)), ("user", importer(1))];
-    let old = [("base", Some(provider(1))), ("user", Some(importer(1)))];
-    let arguments = ["ext", "rm", "base", "--cascade"];
-    sweep(&installed, &[], &arguments, true, &old, &[("base", None), ("user", None)]);
+    Change {
+        installed: &[("base", provider(1)), ("user", importer(1))],
+        sources: &[],
+        arguments: &["ext", "rm", "base", "--cascade"],
+        one_by_one: true,
+        old: &[("base", Some(provider(1))), ("user", Some(importer(1)))],
+        new: &[("base", None), ("user", None)],
+    }
+    .sweep();
 }
