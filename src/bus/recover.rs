@@ -136,7 +136,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         }
         for entry in disk.list(path)? {
             let Some(name) = entry.name.to_str() else { continue };
-            if layout::is_staged(name) || ClaimName::parse(name).is_some() {
+            if is_staged_file(name, entry.kind) || ClaimName::parse(name).is_some() {
                 remains.files.insert(name.to_owned(), path.join(name));
             }
         }
@@ -358,7 +358,7 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
     }
     for entry in disk.list(path)? {
         let name = entry.name.to_string_lossy();
-        let is_ours = layout::is_staged(&name) || ClaimName::parse(&name).is_some();
+        let is_ours = is_staged_file(&name, entry.kind) || ClaimName::parse(&name).is_some();
         if is_ours || name.starts_with(layout::ROOM_OLD) {
             // Appeared since the listing, or nested and not yet empty: the next round takes it.
             continue;
@@ -375,6 +375,11 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
         disk.remove_folder(outer)?;
     }
     Ok(())
+}
+
+/// A folder under such a name was not made by a service.
+fn is_staged_file(name: &str, kind: EntryKind) -> bool {
+    layout::is_staged(name) && kind != EntryKind::Folder
 }
 
 fn move_aside(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<(), BusError> {

@@ -10,3 +10,4 @@ mod put_off;
 mod registrations;
 mod replies;
 mod splits;
+mod strangers;
