@@ -15,13 +15,13 @@ use super::call::{self, Answer, Call, Parameters};
 use super::configuration::Lifetime;
 use super::effects::{Attempted, Effects};
 use super::link::{LinkError, instantiate};
-use super::package::{About, Command};
-use super::reuse::{Pool, Used};
+use super::package::{About, Command, Unusable};
+use super::reuse::{Pool, Reusable, Used};
 use super::set::{Described, Entries, Initialised, Set, Specified, Unit};
 use super::stores::Stores;
 use super::surroundings::Surroundings;
 use super::tenant::{CallFacts, Chain, Phase, Tenant};
-use crate::message::{Failure, Handled};
+use crate::message::{Failure, Handled, Retry};
 
 /// A person at a terminal ends a subcommand when it takes too long; this is for one that nobody looks at.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,18 +52,23 @@ pub(super) async fn describe(set: &Arc<Set>, unit: &Arc<Unit>) -> Result<(About,
 }
 
 /// Lets it make itself ready. What it offers is then in the set.
-pub(super) async fn init(set: &Arc<Set>, unit: &Arc<Unit>) -> Result<(), String> {
+pub(super) async fn init(set: &Arc<Set>, unit: &Arc<Unit>) -> Result<(), Unusable> {
     let asked = alone(set, unit, Phase::Init, async |store, instance, entries| {
         let Some(index) = &entries.init else { return Ok(Ok(())) };
         let init = instance.get_typed_func::<(), Initialised>(&mut *store, index)?;
         Ok(init.call_async(&mut *store, ()).await?.0)
     });
-    let ended = match asked.await {
+    // What it says itself of another try counts; a trap or a loop ends the same way again.
+    let (ended, may_pass) = match asked.await {
         Ok(Ok(())) => return Ok(()),
-        Ok(Err(failure)) => failure.passed_on(),
-        Err(failure) => failure,
+        Ok(Err(failure)) => {
+            let failure = failure.passed_on();
+            let may_pass = failure.retry == Retry::Later;
+            (failure, may_pass)
+        }
+        Err(failure) => (failure, false),
     };
-    Err(format!("its `init` failed: {}", ended.message))
+    Err(Unusable { reason: format!("its `init` failed: {}", ended.message), may_pass })
 }
 
 /// Runs its subcommand; the answer is the exit code. None if it has none.
@@ -89,7 +94,7 @@ async fn alone<T>(
     phase: Phase,
     work: impl AsyncFnOnce(&mut StoreContextMut<'_, Tenant>, Instance, &Entries) -> Result<T>,
 ) -> Result<T, Failure> {
-    let prepared = unit.prepared(&set.sandbox).await.map_err(|reason| call::not_ready(unit.name(), &reason))?;
+    let prepared = unit.prepared(&set.sandbox).await.map_err(|why| call::not_ready(unit.name(), &why.reason))?;
     let mut limits = unit.terms.limits.clone();
     if matches!(phase, Phase::Command(_)) {
         limits.deadline = COMMAND_DEADLINE;
@@ -119,13 +124,13 @@ fn enter<'a>(chain: &'a Chain, unit: &Unit) -> Result<super::trail::Entered<'a>,
 pub(super) async fn handle(
     set: &Arc<Set>,
     unit: &Arc<Unit>,
-    pool: &Pool,
+    pool: &Arc<Pool>,
     call: &Call<'_>,
     surroundings: Arc<dyn Surroundings>,
 ) -> Attempted {
     // Whatever has to be compiled is compiled before the clock starts.
     if let Err(failure) = ready(set, unit).await {
-        return Attempted { handled: Handled::Failed(failure), effects: Effects::default(), log: Vec::new() };
+        return Attempted::failed(failure);
     }
     let limits = unit.terms.limits.clone();
     let deadline = Instant::now() + limits.deadline;
@@ -133,11 +138,10 @@ pub(super) async fn handle(
     let chain = Arc::new(chain);
     let stores = Arc::new(Stores::default());
     let mut used = match unit.terms.lifetime {
-        Lifetime::Fresh => Used::never(fresh(&chain, unit, &stores)),
-        Lifetime::Reused { .. } => {
-            pool.take(&chain, Arc::downgrade(&stores)).unwrap_or_else(|| pool.first_use(fresh(&chain, unit, &stores)))
-        }
-    };
+        Lifetime::Fresh => None,
+        Lifetime::Reused { .. } => pool.take(&chain, Arc::downgrade(&stores)),
+    }
+    .unwrap_or_else(|| Used::new(fresh(&chain, unit, &stores)));
     let outcome = set.sandbox.until(deadline, async {
         let _entered = enter(&chain, unit)?;
         ask(&mut used.store, unit, call, chain.limits.deadline).await
@@ -148,15 +152,14 @@ pub(super) async fn handle(
         Err(late) => Handled::Failed(call::late(late, &chain)),
     };
     let collected = std::mem::take(&mut *chain.collected());
-    let effects = match (&handled, unit.terms.lifetime) {
+    let (effects, reusable) = match (&handled, unit.terms.lifetime) {
         (Handled::Reply(_), Lifetime::Reused { uses }) => {
-            pool.put_back(used, uses);
-            collected.effects
+            (collected.effects, Some(Reusable::new(used, pool.clone(), uses)))
         }
-        (Handled::Reply(_), Lifetime::Fresh) => collected.effects,
-        (Handled::Failed(_), _) => Effects::default(),
+        (Handled::Reply(_), Lifetime::Fresh) => (collected.effects, None),
+        (Handled::Failed(_), _) => (Effects::default(), None),
     };
-    Attempted { handled, effects, log: collected.log }
+    Attempted { handled, effects, log: collected.log, reusable }
 }
 
 /// Everybody who may be called through links, and the one itself.
@@ -165,7 +168,7 @@ async fn ready(set: &Arc<Set>, unit: &Arc<Unit>) -> Result<(), Failure> {
     let mut looked_at = 0;
     while let Some(place) = needed.get(looked_at).copied() {
         let unit = set.unit(place);
-        unit.prepared(&set.sandbox).await.map_err(|reason| call::not_ready(unit.name(), &reason))?;
+        unit.prepared(&set.sandbox).await.map_err(|why| call::not_ready(unit.name(), &why.reason))?;
         for wire in unit.wires.iter().filter(|wire| !wire.functions.is_empty()) {
             if !needed.contains(&wire.provider) {
                 needed.push(wire.provider);
@@ -198,7 +201,7 @@ async fn ask(store: &mut Store<Tenant>, unit: &Arc<Unit>, call: &Call<'_>, left:
     let mut store = store.as_context_mut();
     let chain = store.data().chain.clone();
     let instance = instantiate(&mut store, unit).await?;
-    let not_ready = |reason| LinkError::NotReady { extension: unit.name().to_owned(), reason };
+    let not_ready = |why: Unusable| LinkError::NotReady { extension: unit.name().to_owned(), reason: why.reason };
     let prepared = unit.prepared(&chain.set.sandbox).await.map_err(not_ready)?;
     let handle = instance.get_typed_func::<Parameters<'_>, Answer>(&mut store, &prepared.entries.handle)?;
     handle.call_async(&mut store, call.parameters(left)).await

@@ -6,15 +6,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::message::{Handled, JsonText, MessageId};
+use super::reuse::Reusable;
+use crate::message::{Failure, Handled, JsonText, MessageId};
 
 /// How an attempt ended, and what it would change. A failed one changes nothing: its effects are empty.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Attempted {
     pub handled: Handled,
     pub effects: Effects,
     /// Also of a failed attempt.
     pub log: Vec<LogLine>,
+    /// What may handle another message once this attempt is committed.
+    pub reusable: Option<Reusable>,
+}
+
+impl Attempted {
+    /// One in which nothing was done.
+    pub(super) fn failed(failure: Failure) -> Attempted {
+        Attempted { handled: Handled::Failed(failure), effects: Effects::default(), log: Vec::new(), reusable: None }
+    }
 }
 
 /// Messages and values, in the order in which they came.

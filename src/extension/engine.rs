@@ -66,11 +66,27 @@ impl Sandbox {
             }
             Origin::Unkept(reason) => reason,
         };
+        self.note(note);
+        Ok(component)
+    }
+
+    fn note(&self, note: String) {
         let mut notes = self.cache_notes.lock().unwrap_or_else(PoisonError::into_inner);
         if !notes.contains(&note) {
             notes.push(note);
         }
-        Ok(component)
+    }
+
+    /// Somebody waits for a compiler now who should not have to. Where nothing can be kept at all, that is said instead.
+    pub(super) fn note_missing_code(&self, extension: &str) {
+        if self.cache.trouble().is_none() {
+            self.note(format!("there was no compiled code of {extension}; it is compiled now"));
+        }
+    }
+
+    /// Is there compiled code of this component in the cache? Whether it can be trusted, its use will tell.
+    pub(super) fn has_code(&self, sha256: &[u8; 32]) -> bool {
+        self.cache.has(&self.engine, sha256)
     }
 
     pub(super) fn cache_notes(&self) -> Vec<String> {

@@ -13,7 +13,7 @@ use super::analysis::{self, Analysis};
 use super::configuration::{Configuration, Terms};
 use super::engine::Sandbox;
 use super::graph::{self, Interface, Link, Resolution};
-use super::package::{self, About, Broken, Command};
+use super::package::{self, About, Broken, Command, Unusable};
 use super::set::{Home, InterfaceName, Set, Unit, Wire, exported, places};
 use super::tenant::Importer;
 use super::{attempt, host, link};
@@ -45,6 +45,8 @@ pub(super) struct Loaded {
     pub(super) set: Arc<Set>,
     pub(super) said: Vec<(Arc<Unit>, About, Option<Command>)>,
     pub(super) broken: Vec<Broken>,
+    /// Something was set aside for a reason that may go away by itself.
+    pub(super) may_pass: bool,
 }
 
 /// Loads these files. `known` is asked for what is known of a file as it is now.
@@ -54,13 +56,16 @@ pub(super) async fn load(
     configuration: &Configuration,
     known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
 ) -> Loaded {
-    let (mut drafts, mut broken) = (BTreeMap::new(), Vec::new());
+    let (mut drafts, mut broken, mut may_pass) = (BTreeMap::new(), Vec::new(), false);
     for path in files {
         match Draft::of(&path, configuration, known).await {
             Ok(draft) => {
                 drafts.insert(draft.name.clone(), draft);
             }
-            Err(reason) => broken.push(Broken { name: package::shown_name(&path), path, reason }),
+            Err(why) => {
+                may_pass |= why.may_pass;
+                broken.push(Broken { name: package::shown_name(&path), path, reason: why.reason });
+            }
         }
     }
     let (set, mut said) = resolve(sandbox, drafts, configuration, &mut broken);
@@ -69,22 +74,23 @@ pub(super) async fn load(
     for unit in set.units().cloned().collect::<Vec<_>>() {
         match ask(&set, &unit, said.remove(unit.name())).await {
             Ok((about, command)) => asked.push((unit, about, command)),
-            Err(reason) => {
+            Err(Unusable { reason, may_pass: may }) => {
+                may_pass |= may;
                 broken.push(Broken { name: unit.name().to_owned(), path: unit.path.clone(), reason: reason.clone() });
                 set.set_aside(unit.index(), reason);
             }
         }
     }
     broken.sort_by(|a, b| a.path.cmp(&b.path));
-    Loaded { set, said: asked, broken }
+    Loaded { set, said: asked, broken, may_pass }
 }
 
 type Said = (About, Option<Command>);
 
 /// What it says of itself, and its `init`.
-async fn ask(set: &Arc<Set>, unit: &Arc<Unit>, said: Option<Said>) -> Result<Said, String> {
+async fn ask(set: &Arc<Set>, unit: &Arc<Unit>, said: Option<Said>) -> Result<Said, Unusable> {
     if let Some(provider) = set.lost_provider(unit) {
-        return Err(format!("{} needs {provider}, which cannot be loaded itself", unit.name()));
+        return Err(format!("{} needs {provider}, which cannot be loaded itself", unit.name()).into());
     }
     let said = match said {
         Some(said) => said,
@@ -105,7 +111,7 @@ impl Draft {
         path: &Path,
         configuration: &Configuration,
         known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
-    ) -> Result<Draft, String> {
+    ) -> Result<Draft, Unusable> {
         let name = package::name(path)?;
         let terms = configuration.terms(&name).clone();
         let path = path.to_owned();
@@ -116,9 +122,9 @@ impl Draft {
         let read = tokio::task::spawn_blocking(move || {
             let bytes = package::read(&file)?;
             let analysis = analysis::analyse(&bytes).map_err(|error| error.to_string())?;
-            Ok((package::sha256(&bytes), analysis))
+            Ok::<_, Unusable>((package::sha256(&bytes), analysis))
         });
-        let failed = |error| Err(format!("it makes the analysis fail ({error}); this is a fault of postroom"));
+        let failed = |error| Err(format!("it makes the analysis fail ({error}); this is a fault of postroom").into());
         let (sha256, analysis) = read.await.unwrap_or_else(failed)?;
         Ok(Draft { name, path, terms, sha256, analysis, said: None })
     }

@@ -65,9 +65,10 @@ pub use hash::{ComponentHash, NoHash};
 pub use limits::Limits;
 pub use load::Facts;
 pub use package::{About, Broken, COMPONENT_BYTES, Command, Package};
+pub use reuse::Reusable;
 pub use surroundings::{Nowhere, Stored, Surroundings};
 
-use crate::message::{Code, Failure, Handled, Retry};
+use crate::message::{Code, Failure, Retry};
 use engine::Sandbox;
 use reuse::Pool;
 use set::{Set, Unit};
@@ -78,12 +79,13 @@ pub struct ExtensionHost {
     /// None without any extension.
     set: Option<Arc<Set>>,
     extensions: BTreeMap<String, Extension>,
+    may_pass: bool,
 }
 
 struct Extension {
     package: Package,
     unit: Arc<Unit>,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 /// Why there is no set of extensions at all. A single bad file is a [`Broken`] instead.
@@ -103,7 +105,7 @@ pub fn any_in(folder: &Path) -> bool {
 impl ExtensionHost {
     /// A host without extensions. Costs nothing.
     pub fn empty() -> ExtensionHost {
-        ExtensionHost { set: None, extensions: BTreeMap::new() }
+        ExtensionHost { set: None, extensions: BTreeMap::new(), may_pass: false }
     }
 
     /// Reads, checks, compiles and links every `*.wasm` of a folder, and calls the `init` of each. What cannot be used is named and set
@@ -132,6 +134,21 @@ impl ExtensionHost {
         known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
     ) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
         let files = package::files(folder).map_err(|source| LoadError::Folder { path: folder.to_owned(), source })?;
+        ExtensionHost::load_files(files, configuration, known).await
+    }
+
+    /// The same for these files alone, in the order of their names.
+    ///
+    /// # Errors
+    /// This system cannot run WebAssembly.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn load_files(
+        files: Vec<PathBuf>,
+        configuration: &Configuration,
+        known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
+    ) -> Result<(ExtensionHost, Vec<Broken>), LoadError> {
         if files.is_empty() {
             return Ok((ExtensionHost::empty(), Vec::new()));
         }
@@ -140,10 +157,11 @@ impl ExtensionHost {
         let extension = |(unit, about, command): (Arc<Unit>, About, Option<Command>)| {
             let name = unit.name().to_owned();
             let package = Package { name: name.clone(), path: unit.path.clone(), sha256: unit.sha256, about, command };
-            (name, Extension { package, unit, pool: Pool::default() })
+            (name, Extension { package, unit, pool: Arc::default() })
         };
         let extensions = loaded.said.into_iter().map(extension).collect();
-        Ok((ExtensionHost { set: Some(loaded.set), extensions }, loaded.broken))
+        let host = ExtensionHost { set: Some(loaded.set), extensions, may_pass: loaded.may_pass };
+        Ok((host, loaded.broken))
     }
 
     /// Every extension, by name.
@@ -154,6 +172,24 @@ impl ExtensionHost {
     /// The extension of this name.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.extensions.get(name).map(|extension| &extension.package)
+    }
+
+    /// Was something set aside for a reason that may go away by itself, such as too many open files or an `init` that asks for another try?
+    pub fn is_worth_another_try(&self) -> bool {
+        self.may_pass
+    }
+
+    /// Compiles what nobody has compiled yet, so that no message has to wait for it: the cache was emptied, say, or postroom is another
+    /// version. What does not compile is found out again, and told, when a message needs it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn compile_missing(&self) {
+        let Some(set) = &self.set else { return };
+        for unit in set.units().filter(|unit| unit.is_uncompiled(&set.sandbox)) {
+            set.sandbox.note_missing_code(unit.name());
+            let _ = unit.prepared(&set.sandbox).await;
+        }
     }
 
     /// What was to be said about compiled code so far: what was in the cache and could not be trusted, and what could not be kept.
@@ -181,16 +217,7 @@ impl ExtensionHost {
             (Some(set), Some(Extension { unit, pool, .. })) => {
                 attempt::handle(set, unit, pool, &call, surroundings).await
             }
-            (None, _) | (_, None) => {
-                Attempted { handled: Handled::Failed(unknown(name)), effects: Effects::default(), log: Vec::new() }
-            }
-        }
-    }
-
-    /// Drops every instance of this extension that is kept for other messages: an attempt of it has replied, but was not committed.
-    pub fn forget_reused(&self, name: &str) {
-        if let Some(extension) = self.extensions.get(name) {
-            extension.pool.forget();
+            (None, _) | (_, None) => Attempted::failed(unknown(name)),
         }
     }
 

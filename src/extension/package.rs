@@ -118,12 +118,37 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Why a file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unusable {
+    /// For a person.
+    pub(super) reason: String,
+    /// Another try may end better, although the file stays as it is.
+    pub(super) may_pass: bool,
+}
+
+impl From<String> for Unusable {
+    fn from(reason: String) -> Unusable {
+        Unusable { reason, may_pass: false }
+    }
+}
+
+/// For whoever does not try again.
+impl From<Unusable> for String {
+    fn from(unusable: Unusable) -> String {
+        unusable.reason
+    }
+}
+
 /// The whole component of a file, of which the first bytes have been checked.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let cannot_read = |error: io::Error| format!("it cannot be read: {error}");
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+    let cannot_read = |error: io::Error| Unusable {
+        may_pass: !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+        reason: format!("it cannot be read: {error}"),
+    };
     // A link may lead here (to a build folder, say), but opening a FIFO would wait for its writer.
     if !fs::metadata(path).map_err(cannot_read)?.is_file() {
-        return Err("it is not a regular file".into());
+        return Err("it is not a regular file".to_owned().into());
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot_read)?;

@@ -1,10 +1,12 @@
 //! Instances that handle more than one message, where the user has chosen so (`instance = "reused"`).
 //!
-//! Absent on purpose: how many messages run at a time. The service's lanes decide that, so there are never more instances than a lane is wide.
+//! Absent on purpose: how many messages run at a time (the service's lanes decide that, so there are never more instances than a lane is
+//! wide), and which attempts are committed.
 //!
-//! Invariants: an instance is in use by one attempt only; it comes back only after a reply, at most so often as is set, and never after
-//! [`Pool::forget`] was called since it was made.
+//! Invariants: an instance is in use by one attempt only; it comes back only when whoever made the attempt says that it counts, and at most
+//! so often as is set.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -15,25 +17,25 @@ use super::tenant::{CallFacts, Chain, Phase, Tenant};
 
 /// The instances of one extension that are at rest.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Resting>);
-
-#[derive(Default)]
-struct Resting {
-    used: Vec<Used>,
-    generation: u64,
-}
+pub(super) struct Pool(Mutex<Vec<Used>>);
 
 /// A store with an instance, and how often it has been used.
 pub(super) struct Used {
     pub(super) store: Store<Tenant>,
     uses: u32,
-    generation: u64,
+}
+
+/// The instance that an attempt was made in. What it remembers of the attempt must not be met by another message before the attempt is
+/// committed; so it is dropped unless [`Reusable::rest`] is called then.
+pub struct Reusable {
+    used: Used,
+    pool: Arc<Pool>,
+    most_uses: u32,
 }
 
 impl Used {
-    /// One that does not come back.
-    pub(super) fn never(store: Store<Tenant>) -> Used {
-        Used { store, uses: 0, generation: 0 }
+    pub(super) fn new(store: Store<Tenant>) -> Used {
+        Used { store, uses: 0 }
     }
 
     /// Lets go of the attempt that is over.
@@ -45,37 +47,37 @@ impl Used {
     }
 }
 
+impl Reusable {
+    pub(super) fn new(used: Used, pool: Arc<Pool>, most_uses: u32) -> Reusable {
+        Reusable { used, pool, most_uses }
+    }
+
+    /// The attempt counts: the instance may handle another message, unless it has handled as many as it may.
+    pub fn rest(self) {
+        let Reusable { mut used, pool, most_uses } = self;
+        used.uses += 1;
+        if used.uses < most_uses {
+            used.rest();
+            pool.lock().push(used);
+        }
+    }
+}
+
+impl fmt::Debug for Reusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reusable").field("uses", &self.used.uses).finish_non_exhaustive()
+    }
+}
+
 impl Pool {
     /// An instance that is at rest, given over to this attempt.
     pub(super) fn take(&self, chain: &Arc<Chain>, others: Weak<Stores>) -> Option<Used> {
-        let mut used = self.lock().used.pop()?;
+        let mut used = self.lock().pop()?;
         used.store.data_mut().take_over(chain.clone(), others);
         Some(used)
     }
 
-    /// A new instance that may come back.
-    pub(super) fn first_use(&self, store: Store<Tenant>) -> Used {
-        Used { store, uses: 0, generation: self.lock().generation }
-    }
-
-    /// After a reply.
-    pub(super) fn put_back(&self, mut used: Used, most_uses: u32) {
-        used.uses += 1;
-        used.rest();
-        let mut resting = self.lock();
-        if used.uses < most_uses && used.generation == resting.generation {
-            resting.used.push(used);
-        }
-    }
-
-    /// Drops what is at rest, and what is in use as soon as it is done.
-    pub(super) fn forget(&self) {
-        let mut resting = self.lock();
-        resting.generation += 1;
-        resting.used.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Resting> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Used>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

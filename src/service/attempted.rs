@@ -2,7 +2,6 @@
 //!
 //! An attempt that rests on a stored value which another message has changed since is not decided but run again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::active::Active;
@@ -16,7 +15,7 @@ use crate::bus::layout::{self, ClaimName};
 use crate::bus::record::{Effect, LoggedLine, Target};
 use crate::bus::state::Value;
 use crate::control::{self, Change};
-use crate::extension::{Attempted, Effects, ExtensionHost, Level, LogLine, StateKey, Stored};
+use crate::extension::{Attempted, Effects, Level, LogLine, StateKey, Stored};
 use crate::message::{Code, Failure, Given, Handled, JsonText, Message, Payload, ReplyBody, Retry};
 
 /// So often in a row an attempt may find that what it read has changed; then it counts as failed, and waits like any other retry. Each time
@@ -24,6 +23,7 @@ use crate::message::{Code, Failure, Given, Handled, JsonText, Message, Payload, 
 const CONFLICTS: u32 = 100;
 
 /// A handler has ended, and this is what it leaves.
+#[derive(Debug)]
 pub struct Left {
     pub attempted: Attempted,
     /// By control commands that it called.
@@ -31,20 +31,6 @@ pub struct Left {
     pub took: Duration,
     /// The extension as the journal names it: with version and hash of what ran.
     pub described: String,
-    /// The set that it ran in.
-    pub host: Arc<ExtensionHost>,
-}
-
-impl std::fmt::Debug for Left {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Left { attempted, changes, took, described, host: _ } = self;
-        f.debug_struct("Left")
-            .field("attempted", attempted)
-            .field("changes", changes)
-            .field("took", took)
-            .field("described", described)
-            .finish()
-    }
 }
 
 /// What is to become of an attempt.
@@ -62,12 +48,12 @@ impl Active<'_> {
     /// it is found and handled again.
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(job) = self.lanes.ended(ended.ticket) else { return };
-        let (host, extension) = (ended.left.host.clone(), job.extension.clone());
-        let has_replied = matches!(ended.left.attempted.handled, Handled::Reply(_));
-        let outcome = self.attempted(job, ended.left, Now::get());
-        if has_replied && !matches!(outcome, Ok(Outcome::Kept(_))) {
-            // What an instance remembers of it is of something that never was.
-            host.forget_reused(extension.as_str());
+        let mut left = ended.left;
+        let reusable = left.attempted.reusable.take();
+        let outcome = self.attempted(job, left, Now::get());
+        if let (Ok(Outcome::Kept(_)), Some(reusable)) = (&outcome, reusable) {
+            // Of any other attempt an instance would remember something that never was.
+            reusable.rest();
         }
         match outcome {
             Ok(Outcome::Kept(decision) | Outcome::Failed(decision)) => self.unsettled.push(*decision),
@@ -78,7 +64,7 @@ impl Active<'_> {
     }
 
     fn attempted(&mut self, mut job: Job, left: Left, now: Now) -> Result<Outcome, BusError> {
-        let Left { attempted: Attempted { handled, effects, log }, changes, took, described, .. } = left;
+        let Left { attempted: Attempted { handled, effects, log, reusable: _ }, changes, took, described } = left;
         let log = log.into_iter().map(logged).collect();
         let name = job.extension.clone();
         let handler = Handler { name, described, took_us: took.as_micros() as u64, log };

@@ -102,7 +102,7 @@ impl Active<'_> {
             },
             Err(refused) => match self.is_being_installed(claimed) {
                 true => return Ok(Verdict::Wait(now.wall_ms + SOON_MS, "its extension is being loaded")),
-                false => return Ok(Verdict::Refuse(refused)),
+                false => return Ok(Verdict::Refuse(self.set_aside(claimed).unwrap_or(refused))),
             },
             Ok(route) => route,
         };
@@ -114,14 +114,19 @@ impl Active<'_> {
 
     /// Is it for an extension whose file is there, but not yet taken up?
     fn is_being_installed(&mut self, claimed: &Claimed) -> bool {
-        let recipient = match (&claimed.part, claimed.message.recipient()) {
-            (Some(part), _) => part,
-            (None, Recipient::One(one)) => one,
-            (None, Recipient::Many(_) | Recipient::All) => return false,
-        };
+        let Some(recipient) = claimed.one_recipient() else { return false };
         let is_coming = self.core.installed.is_coming(recipient);
         self.look_at_extensions |= is_coming;
         is_coming
+    }
+
+    /// Where it is for an extension whose file is there and of no use: why.
+    fn set_aside(&self, claimed: &Claimed) -> Option<Refused> {
+        let extension = claimed.one_recipient()?;
+        let reason = self.core.installed.set_aside(extension)?;
+        let message = format!("the extension {:?} is set aside: {reason}", extension.as_str());
+        let hint = "repair or replace its file, then `postroom dead-letter retry`; `postroom ext check` tells more";
+        Some(Refused::new(Code::UnknownRecipient, message).with_hint(hint))
     }
 
     /// A message during which the service died again and again is given up.

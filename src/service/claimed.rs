@@ -2,7 +2,7 @@
 
 use crate::bus::claim::Claim;
 use crate::bus::record::EarlierAttempt;
-use crate::message::{AgentId, Message, MessageId};
+use crate::message::{AgentId, Message, MessageId, Recipient};
 
 /// A message in the room that passed the parser and is not yet decided.
 #[derive(Clone, Debug)]
@@ -24,6 +24,15 @@ impl Claimed {
     /// What tells it from every other message.
     pub fn key(&self) -> Key {
         (self.message.sender().clone(), self.message.id().clone())
+    }
+
+    /// Whom it is for, if that is only one.
+    pub fn one_recipient(&self) -> Option<&AgentId> {
+        match (&self.part, self.message.recipient()) {
+            (Some(part), _) => Some(part),
+            (None, Recipient::One(one)) => Some(one),
+            (None, Recipient::Many(_) | Recipient::All) => None,
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 //! loaded beside the line and then takes the place of the old one. So does another `postroom.toml`, of which only what concerns extensions
 //! is read again: what is installed with its grants must not need a restart for those.
 //!
-//! Complete is what the drop calls so: nobody has it open for writing; where the system cannot tell, it has not changed for the grace time.
-//! Hidden names are no extensions.
+//! A new file that is not whole yet holds up nobody; while one that is installed is being changed, the old set goes on. Hidden names are no
+//! extensions. What could not be loaded for a reason that may go away is tried again, after longer and longer waits.
 //!
 //! Absent on purpose: what becomes of messages in hand. They run in the set that they began in, which lives as long as one of them does.
 
 mod places;
+mod whole;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -23,13 +24,17 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
-use crate::bus::claim::{self, Writers};
-use crate::extension::install::load_installed;
+use crate::extension::lock_file::LockFile;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
 use places::{Files, State, state};
+use whole::Unfinished;
 
 pub use places::Places;
+
+/// How long after a failure everything is loaded again; each time twice as long, up to a minute.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Says something to whoever runs the service.
 type Say<'a> = &'a dyn Fn(&Notice);
@@ -50,10 +55,13 @@ struct Inner {
     /// The folder as it was when the set that counts, or is being loaded, was read.
     taken: Files,
     loading: Option<JoinHandle<Result<Loaded, LoadError>>>,
-    /// A state of the folder that may not be complete yet, and since when it has been so.
-    incomplete: Option<(Files, Instant)>,
-    /// Broken files that were named already.
-    named: HashSet<(PathBuf, Option<State>)>,
+    unfinished: Unfinished,
+    /// When everything is loaded once more, and how long that was waited for.
+    again: Option<(Instant, Duration)>,
+    /// The folder could not be listed, which was said.
+    is_unlisted: bool,
+    /// What is set aside, each file with the state in which it was named.
+    broken: Vec<(Broken, Option<State>)>,
     /// What was said already about compiled code. It is used and missed at any time, when an extension is needed first.
     said_of_code: HashSet<String>,
     watcher: Option<RecommendedWatcher>,
@@ -76,8 +84,10 @@ impl Installed {
             runtime: None,
             taken: Files::default(),
             loading: None,
-            incomplete: None,
-            named: HashSet::new(),
+            unfinished: Unfinished::default(),
+            again: None,
+            is_unlisted: false,
+            broken: Vec::new(),
             said_of_code: HashSet::new(),
             watcher: None,
         };
@@ -98,13 +108,16 @@ impl Installed {
     /// Loads what is there when the service starts, and waits for it.
     pub fn load_now(&self, say: Say<'_>) {
         let mut inner = self.inner.borrow_mut();
-        inner.taken = self.places.files();
+        let Some(found) = inner.list(&self.places, say) else { return };
+        inner.taken = found;
         if inner.taken.extensions.is_empty() {
             return;
         }
-        let Some(handle) = inner.handle(say) else { return };
-        let loaded = handle.block_on(load(&self.places.folder, inner.configuration.clone()));
+        let Some(handle) = inner.handle(say) else { return inner.try_again() };
+        let files = self.places.paths(&inner.taken);
+        let loaded = handle.block_on(load(&self.places.folder, files, inner.configuration.clone()));
         inner.take(loaded, say);
+        inner.compile_beside(&self.wake);
     }
 
     /// Looks at the folder. `true`: another set counts from now on (see [`Installed::current`]).
@@ -115,16 +128,19 @@ impl Installed {
         if let Some(loading) = inner.loading.take_if(|loading| loading.is_finished()) {
             return match loading.join() {
                 Ok(loaded) => {
+                    let (before, was_tried) = (inner.names(), inner.again.is_some());
                     let is_new = inner.take(loaded, say);
-                    if is_new {
+                    if is_new && !(was_tried && inner.names() == before) {
                         say(&Notice::Extensions { names: inner.names() });
                     }
+                    inner.compile_beside(&self.wake);
                     // What has changed meanwhile is looked at next.
                     self.wake.wake(Wake::Extensions);
                     is_new
                 }
                 Err(_) => {
                     say(&Notice::Trouble { what: "loading the extensions failed".into() });
+                    inner.try_again();
                     false
                 }
             };
@@ -132,12 +148,10 @@ impl Installed {
         if inner.loading.is_some() {
             return false;
         }
-        let found = self.places.files();
-        if found == inner.taken {
-            inner.incomplete = None;
-            return false;
-        }
-        if !inner.is_complete(&self.places, &found, self.grace) {
+        let Some(found) = inner.list(&self.places, say) else { return false };
+        let Some(found) = inner.whole(&self.places, found, self.grace, say) else { return false };
+        let is_due = inner.again.is_some_and(|(at, _)| Instant::now() >= at);
+        if found == inner.taken && !is_due {
             return false;
         }
         let before = std::mem::replace(&mut inner.taken, found);
@@ -146,11 +160,18 @@ impl Installed {
                 return false;
             }
             inner.host = Arc::new(ExtensionHost::empty());
+            inner.again = None;
+            inner.broken.clear();
             say(&Notice::Extensions { names: Vec::new() });
             return true;
         }
-        let Some(handle) = inner.handle(say) else { return false };
-        inner.loading = self.load_beside(handle, inner.configuration.clone(), say);
+        let files = self.places.paths(&inner.taken);
+        if let Some(handle) = inner.handle(say) {
+            inner.loading = self.load_beside(handle, files, inner.configuration.clone(), say);
+        }
+        if inner.loading.is_none() {
+            inner.try_again();
+        }
         false
     }
 
@@ -164,12 +185,22 @@ impl Installed {
         let inner = self.inner.borrow();
         let name = OsString::from(format!("{extension}.wasm"));
         let found = state(&self.places.folder.join(&name));
-        found.is_some() && (inner.loading.is_some() || inner.taken.extensions.get(&name) != found.as_ref())
+        let is_loaded = inner.host.package(extension.as_str()).is_some();
+        let is_changed = inner.loading.is_some() || inner.taken.extensions.get(&name) != found.as_ref();
+        found.is_some() && (is_changed || (inner.again.is_some() && !is_loaded))
+    }
+
+    /// Why the extension of this name cannot be used, if there is a file of it.
+    pub fn set_aside(&self, extension: &AgentId) -> Option<String> {
+        let inner = self.inner.borrow();
+        let found = inner.broken.iter().find(|(broken, _)| broken.name == extension.as_str());
+        found.map(|(broken, _)| broken.reason.clone())
     }
 
     fn load_beside(
         &self,
         handle: Handle,
+        files: Vec<PathBuf>,
         configuration: Configuration,
         say: Say<'_>,
     ) -> Option<JoinHandle<Result<Loaded, LoadError>>> {
@@ -179,7 +210,7 @@ impl Installed {
                 Ok(read) => (read.unwrap_or(configuration), None),
                 Err(why) => (configuration, Some(why)),
             };
-            let loaded = handle.block_on(load(&places.folder, configuration));
+            let loaded = handle.block_on(load(&places.folder, files, configuration));
             // Only a hint; the next scan looks, too.
             wake.wake(Wake::Extensions);
             loaded.map(|loaded| Loaded { unread, ..loaded })
@@ -230,21 +261,61 @@ impl Inner {
             Ok(loaded) => loaded,
             Err(error) => {
                 say(&Notice::Trouble { what: error.to_string() });
+                self.try_again();
                 return false;
             }
         };
+        if host.is_worth_another_try() {
+            self.try_again();
+        } else {
+            self.again = None;
+        }
         if let Some(why) = unread {
             say(&Notice::OldSettings { why });
         }
         self.host = Arc::new(host);
         self.configuration = configuration;
-        for Broken { name, path, reason } in broken {
-            let state = path.file_name().and_then(|file| self.taken.extensions.get(file)).copied();
-            if self.named.insert((path.clone(), state)) {
-                say(&Notice::BrokenExtension { name, path, reason });
+        let state_of =
+            |broken: &Broken| broken.path.file_name().and_then(|file| self.taken.extensions.get(file)).copied();
+        let broken: Vec<(Broken, Option<State>)> =
+            broken.into_iter().map(|broken| (broken.clone(), state_of(&broken))).collect();
+        for (Broken { name, path, reason }, _) in broken.iter().filter(|broken| !self.broken.contains(broken)) {
+            say(&Notice::BrokenExtension { name: name.clone(), path: path.clone(), reason: reason.clone() });
+        }
+        self.broken = broken;
+        true
+    }
+
+    fn try_again(&mut self) {
+        let wait = self.again.map_or(TRY_AGAIN, |(_, wait)| (wait * 2).min(TRY_AGAIN_AT_MOST));
+        self.again = Some((Instant::now() + wait, wait));
+    }
+
+    /// What is in the folder. `None`: it cannot be listed now, and the set that counts stays.
+    fn list(&mut self, places: &Places, say: Say<'_>) -> Option<Files> {
+        match places.files() {
+            Ok(found) => {
+                self.is_unlisted = false;
+                Some(found)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_unlisted, true) {
+                    say(&Notice::Trouble { what: format!("cannot list {}: {error}", places.folder.display()) });
+                }
+                None
             }
         }
-        true
+    }
+
+    /// Has compiled what is missing in the cache, before a message needs it.
+    fn compile_beside(&self, wake: &Waker) {
+        let Some(runtime) = &self.runtime else { return };
+        let (host, wake) = (self.host.clone(), wake.clone());
+        runtime.spawn(async move {
+            host.compile_missing().await;
+            // There may be something to say of it.
+            wake.wake(Wake::Extensions);
+        });
     }
 
     fn tell_of_code(&mut self, say: Say<'_>) {
@@ -255,24 +326,28 @@ impl Inner {
         }
     }
 
-    /// Is each file that is new or has changed complete?
-    fn is_complete(&mut self, places: &Places, found: &Files, grace: Duration) -> bool {
+    /// The files that can be taken up now. `None`: one that is installed, or the settings, is just being changed.
+    fn whole(&mut self, places: &Places, mut found: Files, grace: Duration, say: Say<'_>) -> Option<Files> {
         let taken = &self.taken.extensions;
         let changed = found.extensions.iter().filter(|(name, state)| taken.get(*name) != Some(state));
-        let changed = changed.map(|(name, _)| places.folder.join(name));
-        let is_set_anew = found.settings.is_some() && found.settings != self.taken.settings;
-        let changed = changed.chain(places.settings.clone().filter(|_| is_set_anew));
-        let writers: Vec<Writers> = changed.map(|path| claim::writers_of(&path)).collect();
-        if writers.iter().all(|writers| *writers == Writers::None) {
-            self.incomplete = None;
-            return true;
+        let unfinished: Vec<OsString> = changed
+            .filter(|(name, state)| !self.unfinished.is_whole(&places.folder.join(name), **state, grace))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let settings = found.settings.filter(|_| found.settings != self.taken.settings).zip(places.settings.as_deref());
+        let is_set = settings.is_none_or(|(state, path)| self.unfinished.is_whole(path, state, grace));
+        self.unfinished.retain(|path| {
+            let is_unfinished = path.file_name().is_some_and(|name| unfinished.iter().any(|other| other == name));
+            is_unfinished || (!is_set && places.settings.as_deref() == Some(path))
+        });
+        for path in self.unfinished.stuck(grace) {
+            say(&Notice::UnfinishedExtension { path });
         }
-        let since = match &self.incomplete {
-            Some((files, since)) if files == found => *since,
-            Some(_) | None => self.incomplete.insert((found.clone(), Instant::now())).1,
-        };
-        let is_written = writers.contains(&Writers::Some);
-        !is_written && since.elapsed() >= grace
+        if !is_set || unfinished.iter().any(|name| taken.contains_key(name)) {
+            return None;
+        }
+        found.extensions.retain(|name, _| !unfinished.contains(name));
+        Some(found)
     }
 
     /// Watches the folder, if it is there and not watched. Without a watch the scans alone find everything, later.
@@ -303,8 +378,9 @@ fn is_change(kind: &EventKind) -> bool {
     }
 }
 
-/// Reads the set that is there now.
-async fn load(folder: &Path, configuration: Configuration) -> Result<Loaded, LoadError> {
-    let (host, broken) = load_installed(folder, &configuration).await?;
+/// Loads these files, and believes what the lock file of their folder says of those that have not changed since.
+async fn load(folder: &Path, files: Vec<PathBuf>, configuration: Configuration) -> Result<Loaded, LoadError> {
+    let lock = LockFile::of_folder(folder);
+    let (host, broken) = ExtensionHost::load_files(files, &configuration, &|path| lock.facts(path)).await?;
     Ok(Loaded { host, broken, configuration, unread: None })
 }

@@ -125,7 +125,7 @@ impl Lanes {
         let handle = runtime.spawn(async move {
             let began = Instant::now();
             let attempted = task.run(&host, at_hand.clone()).await;
-            let left = Left { attempted, changes: at_hand.take_changes(), took: began.elapsed(), described, host };
+            let left = Left { attempted, changes: at_hand.take_changes(), took: began.elapsed(), described };
             wake.wake(Wake::Ended(Box::new(Ended { ticket, left })));
         });
         self.lanes.entry(job.extension.clone()).or_default().running += 1;

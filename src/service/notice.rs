@@ -48,7 +48,11 @@ pub enum Notice {
         path: PathBuf,
         reason: String,
     },
-    /// Compiled code of extensions could not be kept, or what was kept could not be trusted. Everything works, more slowly.
+    /// A file among the extensions that somebody has open for writing, and does not write to.
+    UnfinishedExtension {
+        path: PathBuf,
+    },
+    /// Compiled code of extensions was not there, could not be kept or could not be trusted. Everything works, more slowly.
     CompiledCode {
         what: String,
     },
@@ -94,6 +98,13 @@ impl fmt::Display for Notice {
                     shown(name),
                     shown(&path.to_string_lossy()),
                     shown(reason)
+                )
+            }
+            Notice::UnfinishedExtension { path } => {
+                write!(
+                    f,
+                    "{} is still open for writing; it is taken up when it is whole",
+                    shown(&path.to_string_lossy())
                 )
             }
             Notice::CompiledCode { what } => write!(f, "extensions: {}", shown(what)),

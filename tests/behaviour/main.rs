@@ -3,6 +3,13 @@
 #![cfg(target_os = "linux")]
 
 mod bounds;
+/// Components that call what the service offers.
+#[allow(dead_code)]
+#[path = "../extension/host"]
+mod calling {
+    pub mod guest;
+    pub mod interfaces;
+}
 mod contention;
 mod control;
 mod delivery;
@@ -13,6 +20,7 @@ mod messages;
 #[allow(dead_code)]
 #[path = "../extension/mock/mod.rs"]
 mod mock;
+mod nested;
 mod new_sets;
 mod order;
 mod records;

@@ -94,6 +94,8 @@ fn a_broken_file_is_named_once_and_harms_nothing_else() {
     assert_eq!(answer(&bus, "m-1"), "1");
     bus.drop("m-2.json", message("m-2", "alice", "broken", "any.thing", "1"));
     assert_eq!(answer(&bus, "m-2"), "unknown-recipient");
+    let why = bus.json("inbox/alice/m-2.reply.json")["error"]["message"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("the extension \"broken\" is set aside: it is not a WebAssembly component"), "{why}");
     let said = serving.stop();
     assert_eq!(said.matches("extension broken").count(), 1, "{said}");
 }
@@ -107,8 +109,11 @@ fn a_file_that_is_still_being_written_is_not_taken_up() {
     let bytes = component("", &[echoing()]);
     let mut file = fs::File::create(bus.beside("extensions/ext.wasm")).unwrap();
     file.write_all(&bytes[..100]).unwrap();
-    // Another set is taken up only when every file of it is complete.
-    put(&bus, "other", echoing());
+    serving.until_it_says("extensions/ext.wasm is still open for writing");
+    // Others do not wait for it.
+    put(&bus, "other", replying("2"));
+    bus.drop("m-0.json", message("m-0", "alice", "other", "any.thing", "1"));
+    assert_eq!(answer(&bus, "m-0"), "2");
     ask(&bus, "m-1");
     bus.until("it waits", |bus| !bus.steps(&["deferred"]).is_empty());
     file.write_all(&bytes[100..]).unwrap();
@@ -140,6 +145,57 @@ fn a_grant_that_comes_with_an_extension_counts_without_a_restart() {
     serving.until_it_says("the extensions keep their settings");
     ask(&bus, "m-2");
     assert_eq!(answer(&bus, "m-2"), "1");
+    // The file is the one that was set aside before; what is wrong now is news all the same.
+    set("");
+    bus.until("it is set aside again", |_| serving.said().matches("is set aside").count() == 2);
+    serving.stop();
+}
+
+/// As when a machine has too many open files for a while.
+#[test]
+fn what_could_not_be_read_for_a_while_is_read_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let bus = Session::new();
+    put(&bus, "ext", replying("\"old\""));
+    let serving = bus.serve();
+    ask(&bus, "m-1");
+    assert_eq!(answer(&bus, "m-1"), "\"old\"");
+    let process = Pid::from_raw(serving.id().cast_signed()).unwrap();
+    let open = fs::read_dir(format!("/proc/{}/fd", serving.id())).unwrap().count() as u64;
+    let limit = |files| Rlimit { current: Some(files), ..rustix::process::getrlimit(Resource::Nofile) };
+    let before = prlimit(Some(process), Resource::Nofile, limit(open)).unwrap();
+    put(&bus, "new", replying("\"new\""));
+    serving.until_it_says("(os error 24)");
+    prlimit(Some(process), Resource::Nofile, before).unwrap();
+    bus.drop("m-2.json", message("m-2", "alice", "new", "any.thing", "1"));
+    assert_eq!(answer(&bus, "m-2"), "\"new\"");
+    ask(&bus, "m-3");
+    assert_eq!(answer(&bus, "m-3"), "\"old\"");
+    serving.stop();
+}
+
+#[test]
+fn missing_compiled_code_is_made_before_a_message_needs_it() {
+    let bus = Session::new();
+    let cache = bus.beside("cache");
+    fs::write(bus.beside("ext.built"), component("", &[replying("\"here\"")])).unwrap();
+    let with_cache = |arguments: &[&str]| {
+        let mut command = bus.command(arguments);
+        command.env("POSTROOM_CACHE", &cache);
+        command
+    };
+    let built = bus.beside("ext.built");
+    let added = with_cache(&["ext", "add", built.to_str().unwrap(), "--name", "it"]).output().unwrap();
+    assert!(added.status.success(), "{added:?}");
+    // Nothing is asked of an extension that is known from its lock file.
+    fs::remove_dir_all(&cache).unwrap();
+    let serving = Serving::start(with_cache(&["serve"]));
+    let has_code = |_: &Session| {
+        let files = fs::read_dir(cache.join("compiled")).into_iter().flatten();
+        files.flatten().any(|file| file.file_name().to_string_lossy().ends_with(".code"))
+    };
+    bus.until("it is compiled", has_code);
+    serving.until_it_says("there was no compiled code of it");
     serving.stop();
 }
 

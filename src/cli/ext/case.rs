@@ -107,7 +107,12 @@ async fn handle(host: &ExtensionHost, extension: &str, message: &Message) -> Han
         trust: Trust::Unsigned,
         key_id: None,
     };
-    host.handle(extension, call, Arc::new(Nowhere)).await.handled
+    let attempted = host.handle(extension, call, Arc::new(Nowhere)).await;
+    if let Some(reusable) = attempted.reusable {
+        // As on a bus where nothing comes in between.
+        reusable.rest();
+    }
+    attempted.handled
 }
 
 /// The fields of a reply that a case can speak of: `payload`, or `error`.

@@ -97,6 +97,11 @@ impl Cache {
         self.place.as_ref().err()
     }
 
+    /// Is there a file for the machine code of this component? It may still turn out to be of no use.
+    pub fn has(&self, engine: &Engine, sha256: &[u8; 32]) -> bool {
+        self.place.as_ref().is_ok_and(|place| place.has(&Key::of(sha256, engine).file_name()))
+    }
+
     /// The machine code of a component: from the cache, or compiled and kept there. `sha256` must be that of `bytes`. Takes seconds of CPU
     /// for big guests that are not in the cache: not for an async thread.
     pub fn component(&self, engine: &Engine, sha256: &[u8; 32], bytes: &[u8]) -> wasmtime::Result<Component> {

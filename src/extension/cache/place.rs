@@ -44,6 +44,11 @@ impl Place {
         Ok(Place { folder })
     }
 
+    /// Is there anything of this name?
+    pub(super) fn has(&self, name: &str) -> bool {
+        sys::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// The bytes of a file that is ours alone; None if there is none.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

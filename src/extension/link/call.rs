@@ -8,6 +8,7 @@ use std::sync::Arc;
 use wasmtime::component::{Accessor, Func, Instance, Val};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
+use super::super::package::Unusable;
 use super::super::set::Unit;
 use super::super::tenant::{Chain, Slot, Tenant};
 use super::super::trail::Entered;
@@ -176,7 +177,7 @@ pub(in crate::extension) fn instantiate<'a>(
             return Ok(instance);
         }
         let set = store.data().chain.set.clone();
-        let not_ready = |reason| LinkError::NotReady { extension: unit.name().to_owned(), reason };
+        let not_ready = |why: Unusable| LinkError::NotReady { extension: unit.name().to_owned(), reason: why.reason };
         let prepared = unit.prepared(&set.sandbox).await.map_err(not_ready)?;
         let group = store.data().group;
         for provider in prepared.together.iter().map(|place| set.unit(*place)) {

@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentFunc;
 use wasmtime::{Error, StoreContextMut};
 
 use super::super::graph::Version;
+use super::super::package::Unusable;
 use super::super::set::{Exported, Set, Unit};
 use super::super::tenant::{Importer, Tenant};
 use super::call::{Values, enter, within};
@@ -66,7 +67,8 @@ pub(in crate::extension) async fn call_function(
     if crosses_nowhere(&exported.ty) {
         return Err(CallError::CannotBePassed { function: function.to_string(), ty: exported.ty.clone() });
     }
-    let not_ready = |reason| CallError::Link(LinkError::NotReady { extension: extension.to_owned(), reason });
+    let not_ready =
+        |why: Unusable| CallError::Link(LinkError::NotReady { extension: extension.to_owned(), reason: why.reason });
     let prepared = unit.prepared(&set.sandbox).await.map_err(not_ready)?;
     let ty = prepared.functions[place].ty.clone();
     let params = arguments(&ty).map_err(CallError::WrongArguments)?;

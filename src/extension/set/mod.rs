@@ -21,6 +21,7 @@ use super::analysis::Analysis;
 use super::configuration::Terms;
 use super::engine::Sandbox;
 use super::graph::Version;
+use super::package::Unusable;
 use super::tenant::Importer;
 use crate::policy::grants::WasiGrants;
 
@@ -174,19 +175,24 @@ impl Unit {
     }
 
     /// Its machine code, linked. Made at the first use, once, also where whoever asked for it has given up meanwhile.
-    pub(super) async fn prepared(self: &Arc<Unit>, sandbox: &Arc<Sandbox>) -> Result<&Prepared, String> {
+    pub(super) async fn prepared(self: &Arc<Unit>, sandbox: &Arc<Sandbox>) -> Result<&Prepared, Unusable> {
         if let Some(ready) = self.ready.get() {
             return Ok(ready);
         }
         let (unit, sandbox) = (self.clone(), sandbox.clone());
         let done = tokio::task::spawn_blocking(move || unit.prepare(&sandbox)).await;
         done.unwrap_or_else(|error| {
-            Err(format!("it makes the compiler fail ({error}); this is a fault of postroom or wasmtime"))
+            Err(format!("it makes the compiler fail ({error}); this is a fault of postroom or wasmtime").into())
         })?;
-        self.ready.get().ok_or_else(|| "it could not be prepared".to_owned())
+        self.ready.get().ok_or_else(|| "it could not be prepared".to_owned().into())
     }
 
-    fn prepare(&self, sandbox: &Sandbox) -> Result<(), String> {
+    /// Is nothing of it compiled, neither here nor in the cache?
+    pub(super) fn is_uncompiled(&self, sandbox: &Sandbox) -> bool {
+        self.ready.get().is_none() && !sandbox.has_code(&self.sha256)
+    }
+
+    fn prepare(&self, sandbox: &Sandbox) -> Result<(), Unusable> {
         // What it guards is set in one step.
         let _one_at_a_time = self.preparing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.ready.get().is_none() {

@@ -8,6 +8,7 @@ use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::super::engine::Sandbox;
+use super::super::package::Unusable;
 use super::super::tenant::Tenant;
 use super::super::{host, link, package};
 use super::Unit;
@@ -31,10 +32,10 @@ pub(in crate::extension) struct Callable {
 
 impl Prepared {
     /// Reads, compiles and links. Takes up to seconds of CPU: not for an async thread.
-    pub(super) fn of(unit: &Unit, sandbox: &Sandbox) -> Result<Prepared, String> {
+    pub(super) fn of(unit: &Unit, sandbox: &Sandbox) -> Result<Prepared, Unusable> {
         let bytes = package::read(&unit.path)?;
         if package::sha256(&bytes) != unit.sha256 {
-            return Err("its file is another one than when it was loaded".into());
+            return Err("its file is another one than when it was loaded".to_owned().into());
         }
         let component = sandbox
             .compile(&unit.sha256, &bytes)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -41,10 +42,15 @@ impl Places {
         Ok(Some(Configuration::from_settings(&settings, &self.base)))
     }
 
-    /// A folder that cannot be listed has no files: that is said where it is loaded.
-    pub(super) fn files(&self) -> Files {
+    /// A folder that is not there has no files.
+    pub(super) fn files(&self) -> io::Result<Files> {
         let mut extensions = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries?),
+        };
+        for entry in entries.into_iter().flatten() {
+            let entry = entry?;
             let name = entry.file_name();
             let text = name.as_encoded_bytes();
             if !text.ends_with(b".wasm") || text.starts_with(b".") {
@@ -54,7 +60,12 @@ impl Places {
                 extensions.insert(name, state);
             }
         }
-        Files { extensions, settings: self.settings.as_deref().and_then(state) }
+        Ok(Files { extensions, settings: self.settings.as_deref().and_then(state) })
+    }
+
+    /// The paths of these, in the order of their names.
+    pub(super) fn paths(&self, files: &Files) -> Vec<PathBuf> {
+        files.extensions.keys().map(|name| self.folder.join(name)).collect()
     }
 }
 

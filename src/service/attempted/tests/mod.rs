@@ -136,7 +136,7 @@ fn key(key: &str) -> StateKey {
 
 fn replies() -> Attempted {
     let handled = Handled::Reply(Payload::Text(JsonText::trusted("1")));
-    Attempted { handled, effects: Effects::default(), log: Vec::new() }
+    Attempted { handled, effects: Effects::default(), log: Vec::new(), reusable: None }
 }
 
 fn sends(sent: impl IntoIterator<Item = extension::Sent>) -> Attempted {
@@ -146,7 +146,7 @@ fn sends(sent: impl IntoIterator<Item = extension::Sent>) -> Attempted {
 
 fn fails(retry: Retry) -> Attempted {
     let failure = Failure { code: Code::HandlerFailed, message: "no".into(), details: None, retry };
-    Attempted { handled: Handled::Failed(failure), effects: Effects::default(), log: Vec::new() }
+    Attempted { handled: Handled::Failed(failure), effects: Effects::default(), log: Vec::new(), reusable: None }
 }
 
 impl Active<'_> {
@@ -178,7 +178,7 @@ impl Active<'_> {
         let job = self.lanes.running_claims().find(|job| job.claimed.message.id().as_str() == id);
         let ticket =
             job.unwrap_or_else(|| panic!("{id} is not in hand: {:?}", self.in_hand())).claimed.claim.name.ticket;
-        let left = Left { attempted, changes, took: Duration::ZERO, described: "one 1.0.0".into(), host: host().1 };
+        let left = Left { attempted, changes, took: Duration::ZERO, described: "one 1.0.0".into() };
         self.ended(Ended { ticket, left });
     }
 }
