@@ -56,10 +56,28 @@ pub fn open(path: &Path) -> Result<Disk, BusError> {
         Err(error) => return Err(error.into()),
     };
     check_format(&disk)?;
-    for folder in layout::FOLDERS {
-        check_folder(&disk, folder)?;
-    }
+    check_folders(&disk)?;
     Ok(disk)
+}
+
+/// Looks whether an open bus is still what it was: in its place, every folder of it a real one (a missing one is made).
+///
+/// # Errors
+/// [`BusError::Moved`], [`BusError::Damaged`], or the disk refuses.
+pub fn check(disk: &Disk) -> Result<(), BusError> {
+    if is_moved(disk)? {
+        return Err(BusError::Moved { path: disk.path().to_owned() });
+    }
+    check_folders(disk)
+}
+
+/// Was the open folder removed, moved, or replaced by another at its path?
+pub fn is_moved(disk: &Disk) -> Result<bool, BusError> {
+    Ok(!disk.is_at_its_path()?)
+}
+
+fn check_folders(disk: &Disk) -> Result<(), BusError> {
+    layout::FOLDERS.iter().try_for_each(|folder| check_folder(disk, folder))
 }
 
 fn check_format(disk: &Disk) -> Result<(), BusError> {

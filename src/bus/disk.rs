@@ -114,6 +114,16 @@ impl Disk {
         &self.root
     }
 
+    /// Is the open folder still the one at its path?
+    pub fn is_at_its_path(&self) -> Result<bool, DiskError> {
+        let own = sys::fstat(&self.root).map_err(|e| self.error("look at", "", e))?;
+        match sys::statat(CWD, &self.path, AtFlags::empty()) {
+            Ok(stat) => Ok((stat.st_dev, stat.st_ino) == (own.st_dev, own.st_ino)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(e) => Err(self.error("look at", "", e)),
+        }
+    }
+
     fn error(&self, doing: &'static str, path: impl AsRef<Path>, errno: Errno) -> DiskError {
         DiskError::new(doing, self.path.join(path), errno)
     }

@@ -17,6 +17,8 @@ pub enum BusError {
     NewerFormat { path: PathBuf, found: String },
     /// Part of the bus is not what it must be, such as a folder that is a link.
     Damaged { path: PathBuf, what: String },
+    /// The folder that is open is no longer the one at its path: it was removed, moved, or replaced by another.
+    Moved { path: PathBuf },
     /// A service on another host is at work here.
     OtherHost { host: String },
     /// The active service runs in another mount namespace (a container).
@@ -34,6 +36,7 @@ impl BusError {
             BusError::NotABus { .. } => Some("make one with `postroom init`, or name one with --bus DIR".into()),
             BusError::NewerFormat { .. } => Some("use a newer postroom for this bus".into()),
             BusError::Damaged { .. } => Some("move it away; `postroom init` makes what is missing".into()),
+            BusError::Moved { .. } => Some("start the service again for the bus that is there now".into()),
             BusError::OtherHost { .. } => {
                 Some("stop the service there first: a bus belongs to one machine at a time".into())
             }
@@ -48,7 +51,7 @@ impl BusError {
 
     /// May trying again later help? Anything else ends the service with an error.
     pub fn is_transient(&self) -> bool {
-        matches!(self, BusError::Disk(_))
+        matches!(self, BusError::Disk(_) | BusError::Damaged { .. })
     }
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for BusError {
                 write!(f, "{} has a format this program does not know: {found:?}", path.display())
             }
             BusError::Damaged { path, what } => write!(f, "{} {what}", path.display()),
+            BusError::Moved { path } => write!(f, "the bus {} was removed, moved or replaced", path.display()),
             BusError::OtherHost { host } => write!(f, "a service on the host {host:?} is at work on this bus"),
             BusError::OtherNamespace { pid } => {
                 write!(f, "the active service (process {pid}) runs in another mount namespace")
@@ -77,6 +81,7 @@ impl std::error::Error for BusError {
             BusError::Disk(error) => Some(error),
             BusError::RoomGone
             | BusError::NotABus { .. }
+            | BusError::Moved { .. }
             | BusError::NewerFormat { .. }
             | BusError::Damaged { .. }
             | BusError::OtherHost { .. }

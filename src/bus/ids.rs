@@ -12,7 +12,7 @@ use std::io::{Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskError};
+use super::disk::{Disk, DiskError, EntryKind};
 use super::error::BusError;
 use super::layout::{self, Ticket};
 use super::record::{AnswerNote, IdNote, IdState};
@@ -132,8 +132,8 @@ impl Seen {
 }
 
 impl Ids {
-    /// Reads what the last `keep_days` days say.
-    pub fn load(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {
+    /// Reads what there is: whether a day is too old, [`Ids::forget_old`] decides, where the clock is trusted.
+    pub fn load(disk: &Disk, room: &Room, keep_days: u32) -> Result<Ids, BusError> {
         let mut ids = Ids {
             term: room.term,
             keep_days,
@@ -143,11 +143,10 @@ impl Ids {
             pending: Vec::new(),
             torn: true,
         };
-        let today = time::day(now_ms);
         for entry in disk.list(Path::new(layout::IDS))? {
             let Some(day) = entry.name.to_str() else { continue };
-            // A day in the future (the clock was set back) is kept too.
-            if time::days_between(day, &today).is_some_and(|age| age <= i64::from(keep_days)) {
+            // A folder or a link of that name was not made by a service.
+            if time::is_day(day) && matches!(entry.kind, EntryKind::File | EntryKind::Unknown) {
                 ids.load_day(disk, room, day)?;
             }
         }

@@ -37,6 +37,6 @@ pub mod term;
 pub mod time;
 pub mod view;
 
-pub use create::{Created, create, open};
+pub use create::{Created, check, create, is_moved, open};
 pub use disk::{Disk, DiskError};
 pub use error::BusError;

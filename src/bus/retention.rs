@@ -5,6 +5,8 @@
 //! "<HH>/<file>","text":"..."}`. It is written in the room, made durable, and only then does its folder go; every step
 //! outside the room is a rename from or into it, so a service that was replaced changes nothing.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::disk::{Disk, DiskError, EntryKind, Moved};
 use super::error::BusError;
@@ -30,15 +33,25 @@ struct FileLine<'a> {
     text: &'a str,
 }
 
-/// The oldest day folder that is at least `days` old.
+/// The last day of which there is something in the archive.
+pub fn newest_day(disk: &Disk) -> Result<Option<String>, BusError> {
+    let entries = disk.list(Path::new(layout::ARCHIVE))?;
+    let days = entries.iter().filter_map(|entry| entry.name.to_str()?.get(..10)).filter(|day| time::is_day(day));
+    Ok(days.max().map(str::to_owned))
+}
+
+/// The oldest day folder that is at least `days` old. With 0 no day ever is.
 pub fn day_to_pack(disk: &Disk, days: u32, now_ms: u64) -> Result<Option<String>, BusError> {
     let today = time::day(now_ms);
     let entries = disk.list(Path::new(layout::ARCHIVE))?;
     let mut old =
         entries.iter().filter(|entry| entry.kind == EntryKind::Folder).filter_map(|entry| entry.name.to_str());
-    Ok(old
-        .find(|day| time::days_between(day, &today).is_some_and(|age| age >= i64::from(days.max(1))))
-        .map(str::to_owned))
+    Ok(old.find(|day| is_old(day, &today, days)).map(str::to_owned))
+}
+
+/// Is it at least `days` old? Nothing is where `days` is 0.
+fn is_old(day: &str, today: &str, days: u32) -> bool {
+    days > 0 && time::days_between(day, today).is_some_and(|age| age >= i64::from(days))
 }
 
 /// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed. The room is given by
@@ -46,11 +59,13 @@ pub fn day_to_pack(disk: &Disk, days: u32, now_ms: u64) -> Result<Option<String>
 pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<(), BusError> {
     let made = room.join(format!("gone-packing-{day}"));
     disk.remove_file(&made)?;
-    let written = write_packed(disk, &made, day, stop);
-    if !matches!(written, Ok(true)) {
-        disk.remove_file(&made)?;
-        return written.map(drop);
-    }
+    let packed = match write_packed(disk, &made, day, stop) {
+        Ok(Some(packed)) => packed,
+        stopped => {
+            disk.remove_file(&made)?;
+            return stopped.map(drop);
+        }
+    };
     for number in 1.. {
         let name = match number {
             1 => format!("{day}{PACKED}"),
@@ -66,16 +81,50 @@ pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<()
     disk.sync_folder(Path::new(layout::ARCHIVE))?;
     let gone = room.join(format!("gone-day-{day}"));
     disk.rename_new(&Path::new(layout::ARCHIVE).join(day), &gone)?;
+    give_back(disk, &gone, day, &packed)?;
     remove_tree(disk, &gone)
 }
 
-/// `false`: stopped before the end.
-fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Result<bool, BusError> {
+/// What of a day is in its packed file. Counted, because a day may have a million messages.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Packed {
+    journal_bytes: u64,
+    /// Each hour's folder, and how many messages it had.
+    hours: BTreeMap<OsString, usize>,
+}
+
+/// Puts back into the archive what came into a day while it was packed (the clock was set back, say): it is packed with the next look, and
+/// what is then packed twice readers ignore. What is no part of an archive is moved aside.
+fn give_back(disk: &Disk, gone: &Path, day: &str, packed: &Packed) -> Result<(), BusError> {
+    let folder = Path::new(layout::ARCHIVE).join(day);
+    for entry in disk.list(gone)? {
+        let path = gone.join(&entry.name);
+        let is_journal = entry.name == layout::JOURNAL && entry.kind == EntryKind::File;
+        if is_journal && disk.stat(&path)?.is_none_or(|stat| stat.st_size as u64 == packed.journal_bytes) {
+            continue;
+        }
+        if entry.kind == EntryKind::Folder && packed.hours.get(&entry.name) == Some(&disk.list(&path)?.len()) {
+            continue;
+        }
+        if is_journal || entry.kind == EntryKind::Folder {
+            disk.make_folder(&folder)?;
+            if disk.rename_new(&path, &folder.join(&entry.name))? != Moved::Taken {
+                continue;
+            }
+        }
+        disk.rename_new(&path, &Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7())))?;
+    }
+    Ok(())
+}
+
+/// `None`: stopped before the end.
+fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Result<Option<Packed>, BusError> {
+    let mut told = Packed::default();
     let failed = |e: io::Error| BusError::from(DiskError::new("write", made, e));
     let mut packed = zstd::Encoder::new(disk.create_open(made)?, LEVEL).map_err(failed)?;
     if let Some(fd) = disk.open_beneath(&journal::journal_path(day), OFlags::RDONLY)? {
         let mut last = Last { inner: &mut packed, newline: true };
-        io::copy(&mut File::from(fd), &mut last).map_err(failed)?;
+        told.journal_bytes = io::copy(&mut File::from(fd), &mut last).map_err(failed)?;
         if !last.newline {
             packed.write_all(b"\n").map_err(failed)?;
         }
@@ -85,9 +134,11 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
         if hour.kind != EntryKind::Folder {
             continue;
         }
-        for entry in disk.list(&folder.join(&hour.name))? {
+        let entries = disk.list(&folder.join(&hour.name))?;
+        told.hours.insert(hour.name.clone(), entries.len());
+        for entry in entries {
             if stop.load(Ordering::Relaxed) {
-                return Ok(false);
+                return Ok(None);
             }
             let inner = Path::new(&hour.name).join(&entry.name);
             let Some(fd) = disk.open_beneath(&folder.join(&inner), OFlags::RDONLY)? else { continue };
@@ -101,7 +152,7 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
     }
     let file = packed.finish().map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    Ok(true)
+    Ok(Some(told))
 }
 
 /// Remembers whether the last byte written was a newline.
@@ -124,13 +175,13 @@ impl<W: Write> Write for Last<'_, W> {
     }
 }
 
-/// Removes packed days that are too old.
+/// Removes packed days that are too old. With 0 none ever is.
 pub fn remove_old(disk: &Disk, room: &Path, days: u32, now_ms: u64) -> Result<(), BusError> {
     let today = time::day(now_ms);
     for entry in disk.list(Path::new(layout::ARCHIVE))? {
         let Some(name) = entry.name.to_str().filter(|name| name.ends_with(PACKED)) else { continue };
         let day = name.get(..10).unwrap_or_default();
-        if time::days_between(day, &today).is_some_and(|age| age >= i64::from(days.max(1))) {
+        if is_old(day, &today, days) {
             let gone = room.join(format!("gone-{name}"));
             if disk.rename_new(&Path::new(layout::ARCHIVE).join(name), &gone)? == Moved::Done {
                 disk.remove_file(&gone)?;

@@ -95,6 +95,11 @@ fn terms(disk: &Disk) -> Result<Vec<u64>, BusError> {
     Ok(terms)
 }
 
+/// The highest term there is; 0 if there is none.
+pub fn highest(disk: &Disk) -> Result<u64, BusError> {
+    Ok(terms(disk)?.first().copied().unwrap_or(0))
+}
+
 /// The room in a term's folder.
 fn room_of(disk: &Disk, outer: &Path) -> Result<Option<PathBuf>, BusError> {
     let mut room = None;

@@ -24,6 +24,11 @@ pub fn days_between(earlier: &str, later: &str) -> Option<i64> {
     Some(i64::from(span.get_days()))
 }
 
+/// Is this a day as [`day`] writes it?
+pub fn is_day(text: &str) -> bool {
+    text.parse::<jiff::civil::Date>().is_ok_and(|day| day.to_string() == text)
+}
+
 fn stamp(ms: u64) -> Timestamp {
     i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

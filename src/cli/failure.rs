@@ -60,7 +60,7 @@ impl Failure {
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Failure {
         let exit = match &error {
-            BusError::NotABus { .. } | BusError::NewerFormat { .. } => Exit::NoBus,
+            BusError::NotABus { .. } | BusError::NewerFormat { .. } | BusError::Moved { .. } => Exit::NoBus,
             BusError::OtherHost { .. } | BusError::OtherNamespace { .. } => Exit::Elsewhere,
             BusError::Unsafe { .. } => Exit::UnsafeFileSystem,
             BusError::RoomGone | BusError::Disk(_) | BusError::Damaged { .. } => Exit::Failure,

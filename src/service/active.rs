@@ -13,7 +13,7 @@ use crate::bus::layout::ClaimName;
 use crate::bus::log::{Log, Note};
 use crate::bus::record::EarlierAttempt;
 use crate::bus::room::Room;
-use crate::bus::{BusError, Disk, journal, recover, term};
+use crate::bus::{self, BusError, Disk, journal, recover, retention, term};
 use crate::control;
 use crate::message::AgentId;
 
@@ -21,6 +21,7 @@ use super::calendar::Calendar;
 use super::check::InboxState;
 use super::claimed::Key;
 use super::clock::Now;
+use super::dates::Dates;
 use super::decide::Decision;
 use super::drop_queue::{BATCH, DropQueue};
 use super::inbox_names::InboxNames;
@@ -104,6 +105,7 @@ pub struct Active<'a> {
     scan_at: Instant,
     beat_at: Instant,
     tend_at: Instant,
+    pub(super) dates: Dates,
 }
 
 /// With fewer names than this in a listing, events are cheaper than listing again.
@@ -120,7 +122,7 @@ impl<'a> Active<'a> {
         term::take_others(disk, &room)?;
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
-        let mut ids = Ids::load(disk, &room, settings.bus.dedup_days, now.wall_ms)?;
+        let mut ids = Ids::load(disk, &room, settings.bus.dedup_days)?;
         let recovered =
             recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
         if recovered.rooms > 0 {
@@ -182,6 +184,7 @@ impl<'a> Active<'a> {
             scan_at: now.mono,
             beat_at: now.mono,
             tend_at: now.mono,
+            dates: Dates::begin(now, retention::newest_day(disk)?.as_deref()),
         };
         if recovered.rooms > 0 {
             active.checkpoint(now)?;
@@ -202,6 +205,9 @@ impl<'a> Active<'a> {
             let now = Now::get();
             match self.turn(now) {
                 Ok(()) => {
+                    if self.unfinished.is_empty() && self.publisher.is_idle() {
+                        self.trouble.end_aside();
+                    }
                     if self.trouble.over() {
                         self.core.say(&Notice::Well);
                     }
@@ -254,6 +260,7 @@ impl<'a> Active<'a> {
             self.wait_for_publisher(0, now)?;
         }
         if scan {
+            bus::check(&self.core.disk)?;
             self.registry.refresh(&self.core.disk)?;
             self.drop.look_again();
             // A long queue is worked off first: a listing finds the same names again.

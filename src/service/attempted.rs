@@ -251,4 +251,4 @@ fn body(payload: &Payload) -> ReplyBody<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

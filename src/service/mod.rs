@@ -23,6 +23,7 @@ mod calendar;
 mod check;
 mod claimed;
 mod clock;
+mod dates;
 mod dead;
 mod decide;
 mod drop_queue;
@@ -55,7 +56,7 @@ pub use notice::Notice;
 
 use crate::bus::file_system::{self, Verdict};
 use crate::bus::log::Durability;
-use crate::bus::{self, BusError, Disk};
+use crate::bus::{self, BusError, Disk, term};
 use crate::extension;
 use crate::policy::{Settings, settings};
 use active::{Active, End};
@@ -156,51 +157,102 @@ impl Service {
     /// The folder is not a bus, or one this program must not touch; another host is at work on it. Errors of the disk that may
     /// pass are not returned but tried again.
     pub fn run(self, mode: Mode) -> Result<(), BusError> {
-        let disk = Arc::new(bus::open(&self.config.bus)?);
-        if !self.config.force_file_system {
-            check_file_system(&disk)?;
-        }
+        let disk = open(&self.config)?;
         ignore_lease_signal();
         let installed = installed(&self.config, self.wake.clone());
         installed.load_now(&*self.say);
-        let core = Core {
+        let mut core = Core {
             disk,
-            settings: self.config.settings,
+            settings: self.config.settings.clone(),
             say: self.say,
             installed,
             stopped: self.stopped,
             wake: self.wake,
         };
         let mut wakes = self.wakes;
-        if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
-            core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
-        }
-        let mut trouble = Trouble::default();
-        while let Some((room, log)) = standby::wait(&core, &mut wakes, mode)? {
-            core.say(&Notice::Active { term: room.term, bus: core.disk.path().to_owned() });
-            let end = match Active::begin(&core, room, log) {
-                Ok(active) => {
-                    trouble = Trouble::default();
-                    active.run(&mut wakes, mode)?
+        watch(&core, &mut wakes);
+        loop {
+            match serve(&core, &mut wakes, mode) {
+                Err(BusError::Moved { path }) if mode == Mode::UntilStopped => {
+                    core.say(&Notice::BusGone { path });
+                    let Some(disk) = another_bus(&core, &self.config, &mut wakes)? else { break };
+                    core.disk = disk;
+                    watch(&core, &mut wakes);
                 }
-                Err(BusError::RoomGone) => End::Replaced,
-                // The room is left to the next term, which may be our own.
-                Err(error) if error.is_transient() => {
-                    if trouble.begin(Instant::now()) {
-                        core.say(&Notice::Trouble { what: error.to_string() });
-                    }
-                    standby::pause(&mut wakes, trouble.left(Instant::now()));
-                    continue;
+                ended => {
+                    ended?;
+                    break;
                 }
-                Err(error) => return Err(error),
-            };
-            match end {
-                End::Stopped => break,
-                End::Replaced => core.say(&Notice::Replaced),
             }
         }
         core.say(&Notice::Stopped);
         Ok(())
+    }
+}
+
+/// Serves this bus: active as long as it can be, standing by while another service is.
+fn serve(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<(), BusError> {
+    let mut trouble = Trouble::default();
+    while let Some((room, log)) = standby::wait(core, wakes, mode)? {
+        let term = room.term;
+        let end = match Active::begin(core, room, log) {
+            Ok(active) => {
+                if trouble.is_said() {
+                    core.say(&Notice::Well);
+                }
+                trouble = Trouble::default();
+                core.say(&Notice::Active { term, bus: core.disk.path().to_owned() });
+                active.run(wakes, mode)?
+            }
+            Err(BusError::RoomGone) => End::Replaced,
+            // The room is left to the next term, which may be our own.
+            Err(error) if error.is_transient() => {
+                if trouble.begin(Instant::now()) {
+                    core.say(&Notice::Trouble { what: error.to_string() });
+                }
+                standby::pause(wakes, trouble.left(Instant::now()));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match end {
+            End::Stopped => break,
+            End::Replaced if bus::is_moved(&core.disk)? => {
+                return Err(BusError::Moved { path: core.disk.path().to_owned() });
+            }
+            End::Replaced if term::highest(&core.disk)? > term => core.say(&Notice::Replaced),
+            End::Replaced => core.say(&Notice::RoomGone { term }),
+        }
+    }
+    Ok(())
+}
+
+/// The bus, if it is one that can be served.
+fn open(config: &Config) -> Result<Arc<Disk>, BusError> {
+    let disk = Arc::new(bus::open(&config.bus)?);
+    if !config.force_file_system {
+        check_file_system(&disk)?;
+    }
+    Ok(disk)
+}
+
+/// Waits until there is a bus at the path again. `None`: stopped.
+fn another_bus(core: &Core, config: &Config, wakes: &mut Wakes) -> Result<Option<Arc<Disk>>, BusError> {
+    while !core.is_stopped() {
+        match open(config) {
+            Ok(disk) => return Ok(Some(disk)),
+            Err(BusError::NotABus { .. }) => {}
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(error),
+        }
+        standby::pause(wakes, Duration::from_millis(core.settings.bus.look_ms));
+    }
+    Ok(None)
+}
+
+fn watch(core: &Core, wakes: &mut Wakes) {
+    if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
+        core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
     }
 }
 

@@ -42,6 +42,22 @@ pub enum Notice {
     Well,
     /// Another service has taken over; this one goes back to waiting.
     Replaced,
+    /// Somebody has removed the room of this service; it begins anew.
+    RoomGone {
+        term: u64,
+    },
+    /// The bus was removed, moved or replaced; this service waits until there is one at its path again.
+    BusGone {
+        path: PathBuf,
+    },
+    /// The wall clock was set by so many milliseconds. Nothing is removed for its age until it has gone right for an hour.
+    ClockSet {
+        by_ms: i64,
+    },
+    /// The file system could not be synced. Nothing is lost as long as the log is kept, which it is until this service ends.
+    Unsynced {
+        what: String,
+    },
     /// An extension cannot be used; everything else can.
     BrokenExtension {
         name: String,
@@ -90,6 +106,23 @@ impl fmt::Display for Notice {
             Notice::MovedAside { path } => write!(f, "could not be understood, moved to {}", path.display()),
             Notice::Trouble { what } => write!(f, "{}; trying again", shown(what)),
             Notice::Well => f.write_str("working again"),
+            Notice::RoomGone { term } => {
+                write!(f, "the room of this service (term {term}) was removed by somebody; beginning anew")
+            }
+            Notice::BusGone { path } => {
+                let path = path.to_string_lossy();
+                write!(f, "the bus {} was removed, moved or replaced; waiting for a bus there", shown(&path))
+            }
+            Notice::ClockSet { by_ms } => {
+                let direction = if *by_ms < 0 { "back" } else { "forward" };
+                let by = by_ms.unsigned_abs() / 1000;
+                write!(f, "the clock was set {direction} by {by} s; for an hour nothing is removed because it is old")
+            }
+            Notice::Unsynced { what } => write!(
+                f,
+                "{}; what was published rests on this service's log, and released ids stay taken, until it is started again",
+                shown(what)
+            ),
             Notice::Replaced => f.write_str("another service has taken over; standing by"),
             Notice::BrokenExtension { name, path, reason } => {
                 write!(

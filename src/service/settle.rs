@@ -246,6 +246,7 @@ impl Active<'_> {
             // What the kernel could not write it calls written from now on: a second success would prove nothing. The
             // log is kept as it is for the rest of this term.
             self.pinned = true;
+            self.core.say(&super::Notice::Unsynced { what: error.to_string() });
             return Err(error.into());
         }
         let beginning = self.beginning()?;

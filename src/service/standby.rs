@@ -12,7 +12,7 @@ use crate::bus::log::Log;
 use crate::bus::place::Place;
 use crate::bus::room::Room;
 use crate::bus::term::{self, Holder, Lease, Look};
-use crate::bus::{BusError, journal, time};
+use crate::bus::{self, BusError, journal, time};
 
 /// Waits for the bus. `None`: stopped, or (once) somebody else is active.
 pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
@@ -82,6 +82,7 @@ struct Watch {
 impl Watch {
     /// Looks once; enters the next term if it can be begun.
     fn look(&mut self, core: &Core, here: &Arc<Place>, interval: Duration) -> Result<Option<(Room, Log)>, BusError> {
+        bus::check(&core.disk)?;
         let (look, line) = term::look(&core.disk, here)?;
         let holder = match look {
             Look::Free(after) => return begin(core, here, after),

@@ -21,8 +21,14 @@ impl Active<'_> {
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
         term::remove_probes(&self.core.disk)?;
-        self.ids.forget_old(&self.core.disk, now.wall_ms)?;
-        retention::remove_old(&self.core.disk, &self.room.path, self.core.settings.retention.remove_days, now.wall_ms)?;
+        if let Some(by_ms) = self.dates.look(now) {
+            self.core.say(&Notice::ClockSet { by_ms });
+        }
+        if self.dates.count() {
+            let remove_days = self.core.settings.retention.remove_days;
+            self.ids.forget_old(&self.core.disk, now.wall_ms)?;
+            retention::remove_old(&self.core.disk, &self.room.path, remove_days, now.wall_ms)?;
+        }
         self.pack(now)
     }
 
@@ -30,7 +36,7 @@ impl Active<'_> {
         if let Some(packing) = self.packing.take_if(|packing| packing.thread.is_finished()) {
             self.packed(packing)?;
         }
-        if self.packing.is_some() || self.stop_at.is_some() {
+        if self.packing.is_some() || self.stop_at.is_some() || !self.dates.count() {
             return Ok(());
         }
         let pack_days = self.core.settings.retention.pack_days;
@@ -65,5 +71,45 @@ impl Active<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attempted::tests::Bus;
+    use super::*;
+    use crate::bus::time;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    #[test]
+    fn a_clock_that_is_wrong_for_a_while_makes_nothing_old() {
+        let bus = Bus::new();
+        let now = Now::get();
+        let (today, yesterday) = (time::day(now.wall_ms), time::day(now.wall_ms - DAY_MS));
+        let kept = [
+            format!(".postroom/ids/{today}"),
+            format!("archive/{today}/journal.jsonl"),
+            format!("archive/{yesterday}.jsonl.zst"),
+        ];
+        for path in kept.iter().map(|path| bus.path.join(path)) {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, "").expect("written");
+        }
+        let all_are_there = || kept.iter().all(|path| bus.path.join(path).exists());
+        let mut active = bus.serve();
+        let at = |days: u64, seconds: u64| Now {
+            wall_ms: now.wall_ms + days * DAY_MS + seconds * 1000,
+            mono: now.mono + Duration::from_secs(seconds),
+        };
+        for then in [at(0, 0), at(100, 10), at(100, 20), at(0, 30)] {
+            active.tend(then).expect("tended");
+            assert!(active.packing.is_none() && all_are_there());
+        }
+        // A date that goes on counts after an hour.
+        for seconds in (0..=3600).step_by(10) {
+            active.tend(at(100, 40 + seconds)).expect("tended");
+        }
+        assert!(active.packing.is_some() && !all_are_there());
     }
 }

@@ -1,5 +1,7 @@
 //! Whether the disk refuses, and when it is asked again: soon at first, never later than two seconds, so that the service is well
 //! again long before five have passed.
+//!
+//! Invariant: each trouble is said once, and its end is said once.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,10 @@ const ASIDE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Trouble {
     now: Option<Backoff>,
-    /// Something cannot be published, though all else works; when that was said.
-    aside: Option<Instant>,
+    /// Something cannot be published, though all else works.
+    is_aside: bool,
+    /// When it was said last that something is wrong; `None` while all is well.
+    said: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,22 +29,34 @@ impl Trouble {
     /// A step failed. `true` if it is the first since all was well.
     pub fn begin(&mut self, now: Instant) -> bool {
         let wait = self.now.map_or(FIRST, |backoff| (backoff.wait * 2).min(LONGEST));
-        self.now.replace(Backoff { wait, retry_at: now + wait }).is_none()
+        self.now = Some(Backoff { wait, retry_at: now + wait });
+        self.said.replace(self.said.unwrap_or(now)).is_none()
     }
 
     /// One thing failed that holds up nothing else. `true` if it is to be said (once a minute).
     pub fn begin_aside(&mut self, now: Instant) -> bool {
-        let due = self.aside.is_none_or(|said| now.saturating_duration_since(said) >= ASIDE);
+        self.is_aside = true;
+        let due = self.said.is_none_or(|said| now.saturating_duration_since(said) >= ASIDE);
         if due {
-            self.aside = Some(now);
+            self.said = Some(now);
         }
         due
     }
 
-    /// Everything worked. `true` if it had not before.
+    /// What failed beside everything else is done now.
+    pub fn end_aside(&mut self) {
+        self.is_aside = false;
+    }
+
+    /// Every step worked. `true` if all is well now that was not before.
     pub fn over(&mut self) -> bool {
-        let waited = self.now.is_some_and(|backoff| backoff.retry_at <= Instant::now());
-        waited && self.now.take().is_some()
+        self.now = self.now.filter(|backoff| Instant::now() < backoff.retry_at);
+        self.now.is_none() && !self.is_aside && self.said.take().is_some()
+    }
+
+    /// Was it said that something is wrong, and not yet that it is well?
+    pub fn is_said(&self) -> bool {
+        self.said.is_some()
     }
 
     /// Is it too early to try again?

@@ -147,6 +147,62 @@ fn a_leased_message_is_left_to_its_consumer() {
     assert_eq!(bus.json("inbox/bob/m-1.json")["sender"], "carol");
 }
 
+/// Answers an echo; the service says in the meantime what it has to.
+fn is_served(bus: &Session, id: &str) {
+    bus.drop(&format!("{id}.json"), echo(id, "alice", "1"));
+    let reply = format!("inbox/alice/{id}.reply.json");
+    bus.until(&format!("{id} is answered"), |bus| bus.exists(&reply));
+}
+
+#[test]
+fn a_bus_that_is_removed_or_moved_away_and_made_anew_is_served() {
+    let bus = Session::new();
+    let service = bus.serve();
+    is_served(&bus, "m-1");
+    fs::rename(bus.bus(), bus.beside("elsewhere")).unwrap();
+    service.until_it_says("was removed, moved or replaced");
+    assert!(bus.run(&["init"]).status.success());
+    is_served(&bus, "m-2");
+    fs::remove_dir_all(bus.bus()).unwrap();
+    bus.until("it is missed", |_| service.said().matches("was removed, moved or replaced").count() == 2);
+    assert!(bus.run(&["init"]).status.success());
+    is_served(&bus, "m-3");
+    let said = service.stop();
+    assert!(!said.contains("another service") && said.matches("active on").count() == 3, "{said}");
+    // What was moved away is a bus still, with what was on it.
+    assert!(bus.beside("elsewhere/inbox/alice/m-1.reply.json").exists());
+}
+
+#[test]
+fn a_service_whose_room_is_removed_begins_anew() {
+    let bus = Session::new();
+    let service = bus.serve();
+    is_served(&bus, "m-1");
+    fs::rename(bus.path("processing"), bus.beside("aside")).unwrap();
+    service.until_it_says("the room of this service (term 1) was removed by somebody");
+    is_served(&bus, "m-2");
+    let said = service.stop();
+    assert!(!said.contains("another service"), "{said}");
+}
+
+#[test]
+fn a_link_in_the_place_of_a_folder_is_followed_nowhere() {
+    let bus = Session::new();
+    let service = bus.serve();
+    fs::rename(bus.path("dead-letter"), bus.beside("aside")).unwrap();
+    fs::create_dir(bus.beside("outside")).unwrap();
+    std::os::unix::fs::symlink(bus.beside("outside"), bus.path("dead-letter")).unwrap();
+    service.until_it_says("dead-letter is not a folder");
+    bus.drop("1.json", message("m-1", "alice", "nobody", "note", "1"));
+    bus.remove("dead-letter");
+    fs::rename(bus.beside("aside"), bus.path("dead-letter")).unwrap();
+    bus.until("it is a dead letter", |bus| bus.dead().len() == 1);
+    service.until_it_says("working again");
+    let said = service.stop();
+    assert_eq!((said.matches("is not a folder").count(), said.matches("working again").count()), (1, 1), "{said}");
+    assert_eq!(fs::read_dir(bus.beside("outside")).unwrap().count(), 0);
+}
+
 #[test]
 fn a_missing_folder_of_the_bus_is_made_again() {
     let bus = Session::new();

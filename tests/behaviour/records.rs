@@ -216,6 +216,7 @@ fn old_days_are_packed_and_older_ones_removed() {
         bus.write(format!("archive/{}.jsonl.zst", day(ago)), "packed long ago");
     }
     fs::create_dir(bus.path("archive/my-notes")).unwrap();
+    bus.write(format!("archive/{}/notes.txt", day(8)), "mine");
     let service = bus.serve();
     let packed = format!("archive/{}.jsonl.zst", day(8));
     bus.until("packed", |bus| bus.exists(&packed) && !bus.exists(format!("archive/{}", day(8))));
@@ -223,6 +224,10 @@ fn old_days_are_packed_and_older_ones_removed() {
     service.stop();
     assert!(bus.exists(format!("archive/{}.jsonl.zst", day(89))) && bus.exists("archive/my-notes"));
     assert!(bus.exists(format!("archive/{}/13", day(6))));
+    // What the packed file does not have is not removed with the folder.
+    let private = fs::read_dir(bus.path(".postroom")).unwrap().map(|entry| entry.unwrap().path());
+    let found: Vec<_> = private.filter(|path| path.to_string_lossy().contains("/found-")).collect();
+    assert_eq!(found.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>(), ["mine"]);
     let mut text = String::new();
     zstd::Decoder::new(fs::File::open(bus.path(packed)).unwrap()).unwrap().read_to_string(&mut text).unwrap();
     assert_snapshot!(text, @r#"
@@ -234,6 +239,30 @@ fn old_days_are_packed_and_older_ones_removed() {
 }
 
 #[test]
+fn with_zero_days_everything_is_kept() {
+    let bus = Session::with("[retention]\npack_days = 0\nremove_days = 0");
+    let kept = [format!("archive/{}.jsonl.zst", day(4000)), format!("archive/{}/journal.jsonl", day(1))];
+    fs::create_dir_all(bus.path(&kept[1]).parent().unwrap()).unwrap();
+    for path in &kept {
+        bus.write(path, "");
+    }
+    bus.once();
+    assert!(kept.iter().all(|path| bus.exists(path)), "{}", bus.tree());
+}
+
+/// The clock may have been set wrong: nothing else says that it is so late.
+#[test]
+fn what_is_old_only_by_a_date_out_of_the_blue_is_kept() {
+    let bus = Session::new();
+    let old = format!("archive/{}.jsonl.zst", day(400));
+    bus.write(&old, "").once();
+    assert!(bus.exists(&old));
+    // The bus was in use a week ago: then the date is right.
+    bus.write(format!("archive/{}.jsonl.zst", day(7)), "").once();
+    assert!(!bus.exists(&old));
+}
+
+#[test]
 fn wrong_settings_are_refused_with_the_nearest_known_key() {
     let bus = Session::new();
     for (text, said) in [
@@ -241,6 +270,7 @@ fn wrong_settings_are_refused_with_the_nearest_known_key() {
         ("[limit]\nagents = 1", "did you mean \"limits\"?"),
         ("[bus]\ngrace_ms = \"5s\"", "grace_ms"),
         ("[retry]\nattempts = 0", "retry.attempts"),
+        ("[bus]\ndedup_days = 0", "bus.dedup_days"),
         ("[bus", "TOML"),
     ] {
         fs::write(bus.beside("postroom.toml"), text).unwrap();

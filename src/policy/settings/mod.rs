@@ -167,6 +167,7 @@ impl Settings {
             ("bus.look_ms", self.bus.look_ms),
             ("bus.lease_looks", u64::from(self.bus.lease_looks)),
             ("bus.max_message_bytes", self.bus.max_message_bytes),
+            ("bus.dedup_days", u64::from(self.bus.dedup_days)),
             ("retry.attempts", u64::from(self.retry.attempts)),
             ("extensions.deadline_ms", self.extensions.deadline_ms),
             ("extensions.memory_bytes", self.extensions.memory_bytes),

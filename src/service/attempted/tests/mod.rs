@@ -35,15 +35,15 @@ fn host() -> (tokio::runtime::Handle, Arc<ExtensionHost>) {
     (runtime.handle().clone(), host.clone())
 }
 
-struct Bus {
+pub(in crate::service) struct Bus {
     _folder: tempfile::TempDir,
-    path: PathBuf,
+    pub(in crate::service) path: PathBuf,
     core: Core,
     wakes: std::cell::RefCell<Wakes>,
 }
 
 impl Bus {
-    fn new() -> Bus {
+    pub(in crate::service) fn new() -> Bus {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bus");
         create::create(&path).expect("made");
@@ -67,7 +67,7 @@ impl Bus {
     }
 
     /// The next service of this bus, which takes over whatever the one before left.
-    fn serve(&self) -> Active<'_> {
+    pub(in crate::service) fn serve(&self) -> Active<'_> {
         let (runtime, host) = host();
         let entered = standby::wait(&self.core, &mut self.wakes.borrow_mut(), Mode::Once).expect("a room");
         let (room, log) = entered.expect("nobody else is active");

@@ -1,0 +1,102 @@
+//! May what is old by its date be forgotten, packed or removed? A clock that was set wrong would make everything old at once.
+//!
+//! The date counts if the bus was in use shortly before it, or once wall clock and monotonic clock have gone side by side for an hour. A
+//! sleep of the machine looks like a jump, and costs no more than that hour.
+//!
+//! Absent on purpose: what a message itself says of time (`expiresAt`, `notBefore`); dates are dates.
+
+use std::time::{Duration, Instant};
+
+use super::clock::Now;
+use crate::bus::time;
+
+/// The clocks may differ by so much between two looks; corrections of a clock that is right are smaller.
+const TOLERATED: Duration = Duration::from_secs(60);
+/// For so long they must have agreed after a jump.
+const AGREED: Duration = Duration::from_secs(3600);
+/// A date so long after the last day that the bus was in use is believed only after that.
+const UNUSED_DAYS: i64 = 7;
+
+#[derive(Debug)]
+pub struct Dates {
+    last: Now,
+    /// Since when the clocks have agreed. `None`: since before this service, as far as the bus tells.
+    agreed_since: Option<Instant>,
+}
+
+impl Dates {
+    /// `newest`: the last day of which there is something in the archive.
+    pub fn begin(now: Now, newest: Option<&str>) -> Dates {
+        let today = time::day(now.wall_ms);
+        let unused = newest.and_then(|newest| time::days_between(newest, &today));
+        let is_plausible = unused.is_none_or(|days| days <= UNUSED_DAYS);
+        Dates { last: now, agreed_since: (!is_plausible).then_some(now.mono) }
+    }
+
+    /// Looks at both clocks. By how much the wall clock was set, in ms, if it was.
+    pub fn look(&mut self, now: Now) -> Option<i64> {
+        let by_mono = now.mono.saturating_duration_since(self.last.mono).as_millis() as i64;
+        let by_wall = now.wall_ms as i64 - self.last.wall_ms as i64;
+        self.last = now;
+        let jump = by_wall - by_mono;
+        if jump.unsigned_abs() <= TOLERATED.as_millis() as u64 {
+            return None;
+        }
+        self.agreed_since = Some(now.mono);
+        Some(jump)
+    }
+
+    /// May something be done for good because of the date?
+    pub fn count(&self) -> bool {
+        self.agreed_since.is_none_or(|since| self.last.mono.saturating_duration_since(since) >= AGREED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 86_400_000;
+    /// 2026-01-01.
+    const START_MS: i64 = 1_767_225_600_000;
+
+    /// So long after the start, by each clock.
+    fn at(start: Instant, wall_ms: i64, mono: Duration) -> Now {
+        Now { wall_ms: (START_MS + wall_ms) as u64, mono: start + mono }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_must_go_right_for_an_hour() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut dates = Dates::begin(at(start, 0, seconds(0)), Some("2025-12-31"));
+        assert!(dates.count());
+        assert_eq!(dates.look(at(start, 10_000, seconds(10))), None);
+        assert!(dates.count());
+        assert_eq!(dates.look(at(start, 100 * DAY_MS + 20_000, seconds(20))), Some(100 * DAY_MS));
+        assert!(!dates.count());
+        assert_eq!(dates.look(at(start, 30_000, seconds(30))), Some(-100 * DAY_MS));
+        for second in (40..=3620).step_by(10) {
+            assert_eq!(dates.look(at(start, second * 1000, seconds(second as u64))), None);
+            assert!(!dates.count(), "after {second} s");
+        }
+        assert_eq!(dates.look(at(start, 3_630_000, seconds(3630))), None);
+        assert!(dates.count());
+    }
+
+    #[test]
+    fn a_date_long_after_everything_on_the_bus_must_be_confirmed() {
+        let now = at(Instant::now(), 0, Duration::ZERO);
+        for (newest, counts) in [
+            (None, true),
+            (Some("2026-01-01"), true),
+            (Some("2025-12-25"), true),
+            (Some("2025-12-24"), false),
+            (Some("1970-01-01"), false),
+            // By a clock that is behind nothing is too old.
+            (Some("2027-01-01"), true),
+        ] {
+            assert_eq!(Dates::begin(now, newest).count(), counts, "{newest:?}");
+        }
+    }
+}
