@@ -196,6 +196,11 @@ fn reason(error: &Error, chain: &Chain) -> Failure {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => failure(Code::ResourceLimit, Retry::Final, "its call stack is exhausted".into()),
+        Some(Trap::CannotBlockSyncTask) => failure(
+            Code::HandlerFailed,
+            Retry::Final,
+            "it waited for an `async` function of another extension, which only an extension can whose `handle` is an `async func`".into(),
+        ),
         Some(Trap::UnreachableCodeReached) => failure(
             Code::HandlerFailed,
             Retry::Later,

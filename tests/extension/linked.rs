@@ -89,6 +89,34 @@ impl Guest {
         self
     }
 
+    /// The same, but its core code goes on while such a function runs: it passes a place for the result, and gets the state of a subtask.
+    pub fn importing_at_once(self, interface: &str, declarations: &str, functions: &[(&str, &str)]) -> Guest {
+        let mut guest = self.importing(interface, declarations, functions);
+        for (name, _) in functions {
+            let lowered = format!("(canon lower (func ${}) ", id_of(name));
+            guest.aliases = guest.aliases.replace(&lowered, &format!("{lowered}async "));
+        }
+        guest
+    }
+
+    /// `$set` makes a set of subtasks, `$join` puts one into it, `$wait` waits for one of a set, `$done` lets go of one.
+    pub fn waiting_for_subtasks(mut self) -> Guest {
+        self.aliases += "(core func $set-built (canon waitable-set.new))
+             (core func $join-built (canon waitable.join))
+             (core func $wait-built (canon waitable-set.wait (memory (core memory $memory \"memory\"))))
+             (core func $done-built (canon subtask.drop))\n";
+        for (name, signature) in [
+            ("set", "(result i32)"),
+            ("join", "(param i32 i32)"),
+            ("wait", "(param i32 i32) (result i32)"),
+            ("done", "(param i32)"),
+        ] {
+            self.lowered += &format!("(export \"{name}\" (func ${name}-built))");
+            self.core = format!("(import \"imported\" \"{name}\" (func ${name} {signature}))\n{}", self.core);
+        }
+        self
+    }
+
     /// The same for an interface that uses a resource of another one, which is imported already.
     pub fn importing_with(
         mut self,

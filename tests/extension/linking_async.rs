@@ -1,7 +1,7 @@
 //! Functions that are `async` in their type.
 
 use postroom::extension::Configuration;
-use postroom::message::Code;
+use postroom::message::{Code, Retry};
 
 use super::linked::{Guest, echoing, guest, handled, host};
 use super::{end, replied};
@@ -41,9 +41,12 @@ async fn an_async_function_is_called_and_waited_for() {
 #[tokio::test]
 async fn who_is_not_async_cannot_wait() {
     let host = host(&Configuration::default(), &[("a", &asking()), ("slow", &doubling())]).await;
-    let (code, _, reason) = end(handled(&host, "a", "null").await);
-    assert_eq!(code, Code::HandlerFailed);
-    assert_eq!(reason, "it ended in a wasm trap: cannot block a synchronous task before returning");
+    let (code, retry, reason) = end(handled(&host, "a", "null").await);
+    assert_eq!((code, retry), (Code::HandlerFailed, Retry::Final));
+    assert_eq!(
+        reason,
+        "it waited for an `async` function of another extension, which only an extension can whose `handle` is an `async func`"
+    );
 }
 
 #[tokio::test]

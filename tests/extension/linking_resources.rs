@@ -17,8 +17,20 @@ const DECLARED: &str = r#"
     (export "destroyed" (func (result s32)))
 "#;
 
+/// The same, with `async` functions where resources are given away.
+fn declared_async() -> String {
+    ["consume\"", "same\""].iter().fold(DECLARED.to_owned(), |text, name| {
+        text.replace(&format!("\"{name} (func (param"), &format!("\"{name} (func async (param"))
+    })
+}
+
 /// Its provider. What a cell holds is its representation.
 fn cells() -> Guest {
+    cells_of("")
+}
+
+/// `consume` and `same` are of this kind.
+fn cells_of(kind: &str) -> Guest {
     echoing().with(&format!(
         r#"(component $cells
             (core module $memory-module {MEMORY})
@@ -67,11 +79,11 @@ fn cells() -> Guest {
             (export "[constructor]cell" (func $make))
             (func $get (param "self" (borrow $cell)) (result s32) (canon lift (core func $i "get")))
             (export "[method]cell.get" (func $get))
-            (func $consume (param "cell" (own $cell)) (result s32) (canon lift (core func $i "consume")))
+            (func $consume {kind} (param "cell" (own $cell)) (result s32) (canon lift (core func $i "consume")))
             (export "consume" (func $consume))
             (func $consume-all (param "cells" (list (own $cell))) (result s32) (canon lift (core func $i "consume-all") {WITH_MEMORY}))
             (export "consume-all" (func $consume-all))
-            (func $same (param "cell" (own $cell)) (result (option (own $cell))) (canon lift (core func $i "same") {WITH_MEMORY}))
+            (func $same {kind} (param "cell" (own $cell)) (result (option (own $cell))) (canon lift (core func $i "same") {WITH_MEMORY}))
             (export "same" (func $same))
             (func $destroyed (result s32) (canon lift (core func $i "destroyed")))
             (export "destroyed" (func $destroyed)))
@@ -82,19 +94,27 @@ fn cells() -> Guest {
 
 /// Replies with the digit that this body makes; `$drop` destroys a cell.
 fn using_cells(body: &str) -> Guest {
-    using(&format!(
+    using(&run(body))
+}
+
+fn run(body: &str) -> String {
+    format!(
         r#"(func (export "run") (param i32 i32) (result i32) (local $cell i32) (local $n i32)
             {body}
             (i32.store8 (i32.const 1060) (i32.add (i32.const 48) (local.get $n)))
             (call $pair (i32.const 1060) (i32.const 1)))"#
-    ))
+    )
 }
 
 fn using(core: &str) -> Guest {
+    using_declared(core, DECLARED)
+}
+
+fn using_declared(core: &str, declared: &str) -> Guest {
     guest(core)
         .importing(
             "m:cells/lib@1.0.0",
-            DECLARED,
+            declared,
             &[
                 ("[constructor]cell", "(param i32) (result i32)"),
                 ("[method]cell.get", "(param i32) (result i32)"),
@@ -142,12 +162,24 @@ async fn resources_in_lists_and_options() {
                (i32.store (i32.const 2052) (call $constructor-cell (i32.const 3)))
                (local.set $n (call $consume-all (i32.const 2048) (i32.const 2)))";
     assert_eq!(digit(two).await, "5");
-    let back = "(call $same (local.get $cell) (i32.const 2048))
-                (if (i32.ne (i32.load8_u (i32.const 2048)) (i32.const 1)) (then unreachable))
-                (local.set $n (call $method-cell-get (i32.load (i32.const 2052))))
-                (call $drop (i32.load (i32.const 2052)))
-                (local.set $n (i32.add (local.get $n) (call $destroyed)))";
-    assert_eq!(digit(&format!("{MAKE} {back}")).await, "8");
+    assert_eq!(digit(&format!("{MAKE} {BACK}")).await, "8");
+}
+
+/// Gives it away and gets it back in an option, asks it, destroys it, and adds how many were destroyed.
+const BACK: &str = "(call $same (local.get $cell) (i32.const 2048))
+    (if (i32.ne (i32.load8_u (i32.const 2048)) (i32.const 1)) (then unreachable))
+    (local.set $n (call $method-cell-get (i32.load (i32.const 2052))))
+    (call $drop (i32.load (i32.const 2052)))
+    (local.set $n (i32.add (local.get $n) (call $destroyed)))";
+
+#[tokio::test]
+async fn they_cross_in_calls_of_async_functions() {
+    let consumed = "(local.set $n (i32.add (call $consume (local.get $cell)) (call $destroyed)))";
+    for body in [consumed, BACK] {
+        let user = using_declared(&run(&format!("{MAKE} {body}")), &declared_async()).waiting();
+        let host = host(&Configuration::default(), &[("user", &user), ("cells", &cells_of("async"))]).await;
+        assert_eq!(replied(handled(&host, "user", "null").await), "8");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use postroom::extension::Configuration;
 use postroom::message::Code;
 use postroom::policy::Settings;
 
-use super::linked::{ECHO, Guest, guest, handled, host, host_and_broken};
+use super::linked::{ECHO, Guest, attempt, guest, handled, host, host_and_broken};
 use super::{end, replied};
 
 const ENVIRONMENT: &str = "wasi:cli/environment@0.2.6";
@@ -200,6 +200,64 @@ async fn an_async_function_in_another_store() {
         .waiting();
     let host = host(&worlds(), &[("a", &a), ("one", &one)]).await;
     assert_eq!(replied(handled(&host, "a", "null").await), "11");
+}
+
+/// Two calls, each in a store of its own, that have both begun before one of them ends.
+#[tokio::test]
+async fn calls_of_async_functions_run_at_once() {
+    let slow = |name: &str, function: &str, ms: u32| {
+        let core = format!(
+            r#"{OWN} {ECHO} (func (export "{function}") (param i32) (result i32)
+                (call $write (i32.const 1) (i32.const 3000) (i32.const 6))
+                (call $sleep-ms (i32.const {ms}))
+                (call $write (i32.const 1) (i32.const 3010) (i32.const 5))
+                (i32.add (call $own) (i32.mul (i32.const 10) (local.get 0))))"#
+        );
+        with_wasi(guest(&core).data(3000, b"begins").data(3010, b"ended"))
+            .importing(
+                "postroom:extension/clock@1.0.0",
+                r#"(export "sleep-ms" (func (param "ms" u32)))"#,
+                &[("sleep-ms", "(param i32)")],
+            )
+            .importing(
+                "postroom:extension/log@1.0.0",
+                r#"(type $level-0 (enum "debug" "info" "warn" "error")) (export "level" (type $level (eq $level-0)))
+                   (export "write" (func (param "level" $level) (param "text" string)))"#,
+                &[("write", "(param i32 i32 i32)")],
+            )
+            .exporting(&format!("m:{name}/lib@1.0.0"), &[(function, &format!("async {COUNT_SIGNATURE}"))])
+    };
+    let declared = |function: &str| format!(r#"(export "{function}" (func async {COUNT_SIGNATURE}))"#);
+    let core = r#"
+        (func $begin (param $set i32) (param $state i32) (result i32)
+            (if (i32.eq (i32.and (local.get $state) (i32.const 15)) (i32.const 2)) (then (return (i32.const 0))))
+            (call $join (i32.shr_u (local.get $state) (i32.const 4)) (local.get $set))
+            (i32.const 1))
+        (func $all (result i32) (local $set i32) (local $open i32)
+            (local.set $set (call $set))
+            (local.set $open (i32.add
+                (call $begin (local.get $set) (call $first (i32.const 1) (i32.const 3100)))
+                (call $begin (local.get $set) (call $second (i32.const 2) (i32.const 3104)))))
+            (block $end (loop $more
+                (br_if $end (i32.eqz (local.get $open)))
+                (drop (call $wait (local.get $set) (i32.const 3108)))
+                (if (i32.eq (i32.load (i32.const 3112)) (i32.const 2)) (then
+                    (call $done (i32.load (i32.const 3108)))
+                    (local.set $open (i32.sub (local.get $open) (i32.const 1)))))
+                (br $more)))
+            (i32.add (i32.load (i32.const 3100)) (i32.load (i32.const 3104))))"#;
+    let a = guest(&format!("{core} {}", replying("(call $all)")))
+        .importing_at_once("m:one/lib@1.0.0", &declared("first"), &[("first", "(param i32 i32) (result i32)")])
+        .importing_at_once("m:two/lib@1.0.0", &declared("second"), &[("second", "(param i32 i32) (result i32)")])
+        .waiting_for_subtasks()
+        .waiting();
+    let guests = [("a", &a), ("one", &slow("one", "first", 400)), ("two", &slow("two", "second", 20))];
+    let attempted = attempt(&host(&worlds(), &guests).await, "a", "null").await;
+    let told: Vec<String> = attempted.log.iter().map(|line| format!("{} {}", line.extension, line.text)).collect();
+    // One variable in the one world, two in the other, and ten times what was passed.
+    assert_eq!(replied(attempted.handled), "33");
+    let place = |line: &str| told.iter().position(|other| other == line).unwrap_or_else(|| panic!("{line}: {told:?}"));
+    assert!(place("two begins") < place("one ended") && place("one begins") < place("two ended"), "{told:?}");
 }
 
 #[tokio::test]

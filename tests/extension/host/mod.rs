@@ -2,6 +2,7 @@
 
 mod bus;
 mod console;
+mod counted;
 mod facts;
 mod grants;
 mod guest;
