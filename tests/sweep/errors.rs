@@ -28,7 +28,7 @@ fn faults(step: &Step) -> Vec<Fault> {
             vec![libc::EIO, libc::EMFILE, libc::ENOSPC, libc::EROFS, libc::EINTR]
         }
         (Kind::Grows | Kind::Changes, "flock") => vec![libc::EIO, libc::EINTR],
-        (Kind::Grows | Kind::Changes, _) => vec![libc::EIO, libc::ENOSPC, libc::EROFS],
+        (Kind::Grows | Kind::Changes, _) => vec![libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EROFS],
     };
     let interruptible = ["write", "pwrite64", "writev", "fsync", "fdatasync", "fallocate", "ftruncate"];
     if interruptible.contains(&step.call) {

@@ -166,3 +166,32 @@ fn ready(bell: &Bell, watch: Option<&Watch>, at_most: Duration) -> (bool, bool) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel keeps so many events that nobody reads; then it says that there were more.
+    #[test]
+    fn events_that_were_lost_ask_for_a_scan() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bus = folder.path().join("bus");
+        crate::bus::create(&bus).expect("a bus");
+        let (wake, _wakes) = super::super::super::wake::Wakes::new();
+        let mut watch = Watch::begin(&bus, &wake).expect("watched");
+        let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("its number");
+        let most: usize = most.trim().parse().expect("a number");
+        let names = ["a.json", "b.json"].map(|name| bus.join(name));
+        std::fs::write(&names[0], "").expect("written");
+        for n in 0..=most {
+            std::fs::rename(&names[n % 2], &names[(n + 1) % 2]).expect("renamed");
+        }
+        let mut seen = VecDeque::new();
+        let mut asked = false;
+        while !asked {
+            watch.read(&mut seen);
+            assert!(!seen.is_empty(), "no event says that some were lost");
+            asked = seen.drain(..).any(|wake| matches!(wake, Wake::Rescan));
+        }
+    }
+}

@@ -24,7 +24,8 @@ fn calling(interface: &Interface, function: &str, signature: &str) -> Vec<u8> {
 }
 
 fn granted() -> Configuration {
-    let settings = "[extensions]\ngrants = [\"bus\", \"invoke\", \"state\", \"log\", \"config\", \"clock\", \"random\"]";
+    let settings =
+        "[extensions]\ngrants = [\"bus\", \"invoke\", \"state\", \"log\", \"config\", \"clock\", \"random\"]";
     let settings = postroom::policy::Settings::parse(settings).unwrap();
     let terms = Configuration::from_settings(&settings, std::path::Path::new("/")).terms("it").clone();
     Configuration::with_terms(Terms { limits: Limits { host_calls: 100, ..terms.limits.clone() }, ..terms })
