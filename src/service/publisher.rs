@@ -43,8 +43,15 @@ pub struct Publisher {
 /// Where the thread rests between two decisions while the line has asked for it.
 #[derive(Default)]
 struct Gate {
-    is_closed: Mutex<bool>,
+    state: Mutex<GateState>,
     opened: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_closed: bool,
+    /// The thread stands before it. Waking nobody costs a system call, too.
+    is_awaited: bool,
 }
 
 /// The thread begins nothing until this is dropped. What it is at goes on.
@@ -92,7 +99,7 @@ impl Publisher {
 
     /// Holds up the thread. Whoever has this must not wait for it.
     pub fn pause(&self) -> Pause {
-        *self.gate.lock() = true;
+        self.gate.lock().is_closed = true;
         Pause(self.gate.clone())
     }
 
@@ -124,7 +131,7 @@ impl Publisher {
 
     /// The next outcome; waits for it. `None`: the thread has nothing in hand.
     pub fn take(&mut self) -> Option<Outcome> {
-        debug_assert!(!*self.gate.lock(), "the thread rests for whoever waits for it");
+        debug_assert!(!self.gate.lock().is_closed, "the thread rests for whoever waits for it");
         let thread = self.thread.as_mut().filter(|_| !self.in_hand.is_empty())?;
         if thread.told.is_empty() {
             match thread.results.recv() {
@@ -175,22 +182,27 @@ impl Thread {
 
 impl Gate {
     /// What it guards is set in one step, so it is right after a panic, too.
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_closed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pass(&self) {
-        let mut is_closed = self.lock();
-        while *is_closed {
-            is_closed = self.opened.wait(is_closed).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while state.is_closed {
+            state.is_awaited = true;
+            state = self.opened.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.is_awaited = false;
     }
 }
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        *self.0.lock() = false;
-        self.0.opened.notify_one();
+        let mut state = self.0.lock();
+        state.is_closed = false;
+        if state.is_awaited {
+            self.0.opened.notify_one();
+        }
     }
 }
 
