@@ -142,6 +142,13 @@ impl From<Unusable> for String {
 
 /// The whole component of a file, of which the first bytes have been checked.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+    let bytes = read_regular(path)?;
+    check_bytes(&bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of a regular file that is not larger than a component may be, whatever they are.
+pub(super) fn read_regular(path: &Path) -> Result<Vec<u8>, Unusable> {
     let cannot_read = |error: io::Error| Unusable {
         may_pass: !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
         reason: format!("it cannot be read: {error}"),
@@ -152,15 +159,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot_read)?;
-    check_bytes(&bytes)?;
+    check_size(&bytes)?;
     Ok(bytes)
+}
+
+fn check_size(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() as u64 > COMPONENT_BYTES {
+        return Err(format!("it is larger than {COMPONENT_BYTES} bytes"));
+    }
+    Ok(())
 }
 
 /// Is this a component, as far as its first bytes and its size tell?
 pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), String> {
-    if bytes.len() as u64 > COMPONENT_BYTES {
-        return Err(format!("it is larger than {COMPONENT_BYTES} bytes"));
-    }
+    check_size(bytes)?;
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(()),
         Some(b"\0asm\x01\0\0\0") => {

@@ -63,6 +63,7 @@ impl From<InstallError> for Failure {
             InstallError::Name { .. } => Exit::Usage,
             InstallError::NotInstalled { .. } | InstallError::NoPrevious { .. } => Exit::NotFound,
             InstallError::Taken { .. }
+            | InstallError::Occupied { .. }
             | InstallError::NoComponent { .. }
             | InstallError::Unresolved { .. }
             | InstallError::Unfit { .. }

@@ -30,9 +30,9 @@ impl Upgrade {
         let bytes = self.source.map(|source| source.bytes(self.wanted.sha256.as_ref())).transpose()?;
         let runtime = runtime()?;
         let mut installer = installer(place, &runtime)?;
-        installer.check_installed(&self.name)?;
         let installed = match bytes {
             Some(bytes) => {
+                installer.check_installed(&self.name)?;
                 let candidate = Candidate { name: self.name, bytes, grants: self.wanted.grant };
                 runtime.block_on(installer.add(candidate, Existing::Replace))?
             }

@@ -1,15 +1,15 @@
 //! Installing a component under a name, also over another one.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::error::InstallError;
-use super::folder::{self, Folder};
+use super::exchange::{Exchange, Present};
+use super::folder;
 use super::rehearse::{Rehearsed, interfaces, rehearse};
-use super::{Installer, SettingsFile, is_built_in, nodes};
+use super::{Installer, is_built_in, nodes};
 use crate::extension::analysis::Analysis;
 use crate::extension::graph::resolve;
-use crate::extension::lock_file::{Locked, Stamp, UnderWay};
+use crate::extension::lock_file::{Locked, Stamp};
 use crate::extension::{About, Command, ComponentHash, package};
 use crate::policy::grants::Grant;
 
@@ -66,19 +66,16 @@ impl Installer {
         let Candidate { name, bytes, .. } = &candidate;
         self.check_name(name)?;
         package::check_bytes(bytes).map_err(|reason| InstallError::NoComponent { reason })?;
-        let sha256 = ComponentHash::of(bytes);
-        let present = self.folder.hash_of(&folder::file(name));
-        match present {
-            Some(installed) if installed != sha256 && existing == Existing::Refuse => {
-                return Err(InstallError::Taken { name: name.clone(), installed });
-            }
-            Some(_) | None => {}
-        }
         let analysis = interfaces(bytes).map_err(|reason| InstallError::NoComponent { reason })?;
+        let sha256 = ComponentHash::of(bytes);
+        let present = self.present(name);
+        if existing == Existing::Refuse {
+            refuse_over(name, &present, &sha256)?;
+        }
         self.check_resolution(name, &analysis)?;
         let staged = folder::staged(name, &sha256);
         self.folder.replace(&staged, bytes)?;
-        let settled = self.settle(&candidate, sha256, present, &staged, analysis).await;
+        let settled = self.settle(&candidate, sha256, &present, &staged, analysis).await;
         if settled.is_err() {
             // If this fails, too, the next holder removes it.
             let _ = self.folder.remove(&staged);
@@ -91,7 +88,7 @@ impl Installer {
         &mut self,
         candidate: &Candidate,
         sha256: ComponentHash,
-        present: Option<ComponentHash>,
+        present: &Present,
         staged: &str,
         interfaces: Analysis,
     ) -> Result<Installed, InstallError> {
@@ -110,85 +107,26 @@ impl Installer {
             return Err(InstallError::WouldBreak { name: name.clone(), others });
         }
         let change = match present {
-            None => Change::New,
-            Some(previous) if previous == sha256 => Change::None,
-            Some(previous) => Change::Replaced { previous },
+            Present::Nothing | Present::Unusable(_) => Change::New,
+            Present::Component(previous) if *previous == sha256 => Change::None,
+            Present::Component(previous) => Change::Replaced { previous: *previous },
         };
-        let before = self.lock.extensions.get(name);
         let previous = match change {
             Change::Replaced { previous } => Some(previous),
-            Change::New => None,
-            Change::None => before.and_then(|locked| locked.previous),
+            Change::New | Change::None => match self.lock.extensions.get(name) {
+                Some(before) => before.previous,
+                None => self.folder.kept_last(name, Some(&sha256)),
+            },
         };
         warnings.extend(self.warnings(name, subcommand.as_ref()));
         let stamp = Stamp { bytes: 0, inode: 0, modified_ns: 0, changed_ns: 0 };
         let locked = Locked { sha256, stamp, about: about.clone(), subcommand, interfaces, previous };
-        self.carry_out(name, locked, change, staged, settings, &granted)?;
+        let exchange = Exchange { name, sha256, staged, change, present, settings, granted: &granted };
+        let aside = self.carry_out(exchange, locked)?;
+        if let (Some(aside), Present::Unusable(reason)) = (aside, present) {
+            warnings.push(format!("{name}.wasm was no extension ({reason}), and is now {aside}"));
+        }
         Ok(Installed { name: name.clone(), sha256, about, change, granted, warnings })
-    }
-
-    /// The change itself. The rename of the staged file is the fact; before it everything can be undone, after it finished.
-    fn carry_out(
-        &mut self,
-        name: &str,
-        mut locked: Locked,
-        change: Change,
-        staged: &str,
-        settings: SettingsFile,
-        granted: &[String],
-    ) -> Result<(), InstallError> {
-        let (sha256, added_grants) = (locked.sha256, granted.to_vec());
-        self.lock.under_way.push(UnderWay::Install { name: name.to_owned(), sha256, added_grants });
-        let own = folder::file(name);
-        let done = self.write_lock().and_then(|()| {
-            if let Change::Replaced { previous } = change {
-                keep(&self.folder, name, &previous)?;
-            }
-            settings.write(&self.settings, &self.folder)?;
-            self.folder.rename(staged, &own)?;
-            self.folder.sync()
-        });
-        if let Err(error) = done {
-            self.undo(name, &sha256, change, &settings);
-            return Err(error);
-        }
-        let before = self.lock.clone();
-        self.lock.under_way.pop();
-        let path = self.folder.path().join(&own);
-        locked.stamp = match std::fs::metadata(&path) {
-            Ok(metadata) => Stamp::of(&metadata),
-            Err(error) => return Err(InstallError::folder("look at", path, error)),
-        };
-        let superseded = self.lock.extensions.insert(name.to_owned(), locked).and_then(|locked| locked.previous);
-        if let Err(error) = self.write_lock() {
-            self.lock = before;
-            self.undo(name, &sha256, change, &settings);
-            return Err(error);
-        }
-        self.settings = settings;
-        self.broken.retain(|broken| broken.name != name);
-        // An older roll-back is of no use any more; if it stays, the next holder removes it.
-        let kept = self.lock.extensions.get(name).and_then(|locked| locked.previous);
-        if let Some(superseded) = superseded.filter(|hash| kept != Some(*hash)) {
-            let _ = self.folder.remove(&folder::kept(name, &superseded));
-        }
-        Ok(())
-    }
-
-    /// Puts back what was there. What fails here is finished or undone by the next holder, who finds it in the lock file.
-    fn undo(&mut self, name: &str, sha256: &ComponentHash, change: Change, granted: &SettingsFile) {
-        let own = folder::file(name);
-        if self.folder.hash_of(&own) == Some(*sha256) {
-            let _ = match change {
-                Change::New => self.folder.remove(&own),
-                Change::Replaced { previous } => self.folder.rename(&folder::kept(name, &previous), &own),
-                Change::None => Ok(()),
-            };
-        }
-        let _ = self.settings.write(granted, &self.folder);
-        let _ = self.folder.sync();
-        self.lock.under_way.retain(|change| !matches!(change, UnderWay::Install { name: of, .. } if of == name));
-        let _ = self.write_lock();
     }
 
     fn check_name(&self, name: &str) -> Result<(), InstallError> {
@@ -246,12 +184,13 @@ impl Installer {
     }
 }
 
-/// Keeps a copy of an installed file, so that the name always has a file.
-fn keep(folder: &Folder, name: &str, hash: &ComponentHash) -> Result<(), InstallError> {
-    let bytes = folder.read(&folder::file(name))?;
-    if ComponentHash::of(&bytes) != *hash {
-        let changed = std::io::Error::other("somebody else has changed it meanwhile");
-        return Err(InstallError::folder("replace", Path::new(folder.path()).join(folder::file(name)), changed));
+/// Something else has the name, and is not to be replaced.
+fn refuse_over(name: &str, present: &Present, new: &ComponentHash) -> Result<(), InstallError> {
+    match present {
+        Present::Component(installed) if installed != new => {
+            Err(InstallError::Taken { name: name.to_owned(), installed: *installed })
+        }
+        Present::Unusable(reason) => Err(InstallError::Occupied { name: name.to_owned(), reason: reason.clone() }),
+        Present::Component(_) | Present::Nothing => Ok(()),
     }
-    folder.replace(&folder::kept(name, hash), &bytes)
 }

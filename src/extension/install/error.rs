@@ -34,6 +34,11 @@ pub enum InstallError {
         name: String,
         installed: ComponentHash,
     },
+    /// Something that is no extension has the name.
+    Occupied {
+        name: String,
+        reason: String,
+    },
     NotInstalled {
         name: String,
         nearest: Vec<String>,
@@ -89,6 +94,7 @@ impl InstallError {
             InstallError::Taken { name, .. } => Some(format!(
                 "replace it with `postroom ext upgrade {name}`, or --force; or install under another --name"
             )),
+            InstallError::Occupied { .. } => Some("--force moves it aside; or install under another --name".into()),
             InstallError::NotInstalled { nearest, .. } => nearest.first().map(|near| format!("did you mean {near}?")),
             InstallError::Unresolved { problems, .. } => match problems.first()? {
                 Problem::Missing { interface, .. } => {
@@ -132,6 +138,9 @@ impl fmt::Display for InstallError {
             InstallError::Taken { name, installed } => {
                 write!(f, "{name} is installed already, with another content (SHA-256 {}…)", installed.short())
             }
+            InstallError::Occupied { name, reason } => {
+                write!(f, "the file {name}.wasm is there already, and is no extension: {reason}")
+            }
             InstallError::NotInstalled { name, .. } => write!(f, "there is no extension {name}"),
             InstallError::NoComponent { reason } => write!(f, "it cannot be installed: {reason}"),
             InstallError::Unresolved { name, problems } => {
@@ -166,6 +175,7 @@ impl std::error::Error for InstallError {
             InstallError::Settings { .. }
             | InstallError::Name { .. }
             | InstallError::Taken { .. }
+            | InstallError::Occupied { .. }
             | InstallError::NotInstalled { .. }
             | InstallError::NoComponent { .. }
             | InstallError::Unresolved { .. }

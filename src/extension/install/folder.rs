@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use super::InstallError;
-use crate::extension::ComponentHash;
+use crate::extension::{ComponentHash, package};
 
 const HELD_BY: &str = ".install-lock";
 const WRITING: &str = ".writing-";
@@ -47,6 +47,17 @@ pub(super) enum Hidden {
     Check,
     /// An earlier version: its name as an extension, and the beginning of its hash.
     Old { name: String, short: String },
+}
+
+/// What has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// A regular file or a link to one, with what is in it.
+    File(ComponentHash),
+    Directory,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
 }
 
 impl Folder {
@@ -124,14 +135,56 @@ impl Folder {
         sys::fsync(&self.fd).map_err(|error| self.error("sync the folder", "", error))
     }
 
-    /// The bytes of a file, links followed (an extension may be one, to where it is built).
+    /// The bytes of a file, links followed (an extension may be one, to where it is built). Nothing else is opened: a FIFO would wait for
+    /// its writer, a device may have no end.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, InstallError> {
-        fs::read(self.path.join(name)).map_err(|error| self.error("read", name, error))
+        package::read_regular(&self.path.join(name))
+            .map_err(|reason| self.error("read", name, io::Error::other(reason)))
+    }
+
+    /// What has this name now.
+    pub(super) fn look(&self, name: &str) -> Found {
+        let path = self.path.join(name);
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Ok(metadata) if metadata.is_dir() => Found::Directory,
+            Ok(_) | Err(_) => match package::read_regular(&path) {
+                Ok(bytes) => Found::File(ComponentHash::of(&bytes)),
+                Err(reason) => Found::Unreadable(reason),
+            },
+        }
     }
 
     /// The hash of a file; None if there is no such file or it cannot be read.
     pub(super) fn hash_of(&self, name: &str) -> Option<ComponentHash> {
-        self.read(name).ok().map(|bytes| ComponentHash::of(&bytes))
+        match self.look(name) {
+            Found::File(hash) => Some(hash),
+            Found::Nothing | Found::Directory | Found::Unreadable(_) => None,
+        }
+    }
+
+    /// Moves what has a name to the first free one of `NAME.aside-1`, `NAME.aside-2` and so on; the new name.
+    pub(super) fn move_aside(&self, name: &str, ending: &str) -> Result<String, InstallError> {
+        let mut number = 1_u64;
+        loop {
+            let aside = format!("{name}.{ending}-{number}");
+            if self.rename_new(name, &aside)? {
+                return Ok(aside);
+            }
+            number += 1;
+        }
+    }
+
+    /// The hash of the version of an extension that was kept last, if there is one but this.
+    pub(super) fn kept_last(&self, name: &str, but: Option<&ComponentHash>) -> Option<ComponentHash> {
+        let hidden = self.hidden().ok()?.into_iter();
+        let own = hidden.filter(|(_, kind)| matches!(kind, Hidden::Old { name: of, .. } if of == name));
+        let whole = own.filter_map(|(file, _)| {
+            let hash = self.hash_of(&file).filter(|hash| file == kept(name, hash) && but != Some(hash))?;
+            let kept_at = fs::symlink_metadata(self.path.join(&file)).and_then(|metadata| metadata.modified()).ok();
+            Some((kept_at, hash))
+        });
+        whole.max().map(|(_, hash)| hash)
     }
 
     /// Every hidden name that is ours.

@@ -10,6 +10,7 @@
 //! | `survey` | what is installed: the lock file compared with the files |
 //! | `rehearse` | the set as it would be, loaded |
 //! | `add`, `remove`, `restore` | the changes |
+//! | `exchange` | a checked file takes its name, or everything is put back |
 //! | `recover` | finishing or undoing what was interrupted |
 //! | `trial` | an extension loaded to be tried, installed or not |
 //! | `grants` | `grants` in `postroom.toml`, comments kept |
@@ -21,6 +22,7 @@
 
 mod add;
 mod error;
+mod exchange;
 mod folder;
 mod grants;
 mod recover;
@@ -137,10 +139,11 @@ impl Installer {
     }
 
     fn installed(&self, name: &str) -> Result<&Locked, InstallError> {
-        self.lock.extensions.get(name).ok_or_else(|| InstallError::NotInstalled {
-            name: name.to_owned(),
-            nearest: nearest(name, self.lock.extensions.keys()),
-        })
+        self.lock.extensions.get(name).ok_or_else(|| self.not_installed(name))
+    }
+
+    fn not_installed(&self, name: &str) -> InstallError {
+        InstallError::NotInstalled { name: name.to_owned(), nearest: nearest(name, self.lock.extensions.keys()) }
     }
 
     fn write_lock(&self) -> Result<(), InstallError> {

@@ -4,6 +4,7 @@ use super::Installer;
 use super::error::InstallError;
 use super::folder::{self, Hidden};
 use super::survey::{LockState, Survey, survey};
+use crate::extension::ComponentHash;
 use crate::extension::lock_file::{FILE_NAME, UnderWay};
 
 impl Installer {
@@ -34,15 +35,21 @@ impl Installer {
 
     fn take_over(&mut self, found: Survey) -> Result<(), InstallError> {
         let kept = self.kept()?;
+        let folder = &self.folder;
         self.lock.under_way = found.written.under_way;
         self.broken = found.broken;
         self.lock.extensions = found.extensions;
         for (name, locked) in &mut self.lock.extensions {
             // The version before: as it was written, or the one whose place this one has taken meanwhile.
-            let before = found.written.extensions.get(name);
-            let candidates = before.into_iter().flat_map(|before| [Some(before.sha256), before.previous]).flatten();
-            let is_kept = |hash: &crate::extension::ComponentHash| kept.contains(&folder::kept(name, hash));
-            locked.previous = candidates.filter(|hash| *hash != locked.sha256).find(is_kept);
+            locked.previous = match found.written.extensions.get(name) {
+                Some(before) => {
+                    let candidates = [Some(before.sha256), before.previous].into_iter().flatten();
+                    let is_kept = |hash: &ComponentHash| kept.contains(&folder::kept(name, hash));
+                    candidates.filter(|hash| *hash != locked.sha256).find(is_kept)
+                }
+                // It could not be used for a while, or the lock file is gone.
+                None => folder.kept_last(name, Some(&locked.sha256)),
+            };
         }
         Ok(())
     }
@@ -77,15 +84,8 @@ impl Installer {
     }
 
     fn move_lock_aside(&self, reason: &str) -> Result<String, InstallError> {
-        for number in 1_u32.. {
-            let aside = format!("{FILE_NAME}.damaged-{number}");
-            if self.folder.rename_new(FILE_NAME, &aside)? {
-                return Ok(format!(
-                    "{FILE_NAME} was damaged ({reason}), is now {aside}, and was made again from the files"
-                ));
-            }
-        }
-        Ok(String::new())
+        let aside = self.folder.move_aside(FILE_NAME, "damaged")?;
+        Ok(format!("{FILE_NAME} was damaged ({reason}), is now {aside}, and was made again from the files"))
     }
 
     /// What nobody can need: it was on its way when its writer died, and we are the only ones here.
@@ -100,12 +100,13 @@ impl Installer {
         Ok(())
     }
 
-    /// Earlier versions that the lock file does not name.
+    /// Earlier versions of extensions that have another earlier version, or none. What is kept of a name that cannot be used now, or whose file
+    /// somebody has taken away, is the way back.
     fn remove_old_versions(&self) -> Result<(), InstallError> {
         for (file, hidden) in self.folder.hidden()? {
             let Hidden::Old { name, short } = hidden else { continue };
-            let previous = self.lock.extensions.get(&name).and_then(|locked| locked.previous);
-            if previous.is_none_or(|hash| hash.short() != short) {
+            let Some(locked) = self.lock.extensions.get(&name) else { continue };
+            if locked.previous.is_none_or(|hash| hash.short() != short) {
                 self.folder.remove(&file)?;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::InstallError;
-use super::folder;
+use super::folder::{self, Found, Hidden};
 use super::{Installer, nodes};
 use crate::extension::graph::{Link, resolve};
 use crate::extension::lock_file::UnderWay;
@@ -56,8 +56,8 @@ impl Installer {
             if self.folder.hash_of(&folder::file(name)) == Some(*sha256) {
                 self.folder.remove(&folder::file(name))?;
             }
-            if let Some(previous) = self.lock.extensions.get(name).and_then(|locked| locked.previous) {
-                self.folder.remove(&folder::kept(name, &previous))?;
+            if self.folder.look(&folder::file(name)) == Found::Nothing {
+                self.remove_kept(name)?;
             }
             names.insert(name.clone());
         }
@@ -66,6 +66,16 @@ impl Installer {
         self.lock.extensions.retain(|name, _| !names.contains(name));
         self.broken.retain(|broken| !names.contains(&broken.name));
         self.write_lock()
+    }
+
+    /// Every earlier version of a name.
+    fn remove_kept(&self, name: &str) -> Result<(), InstallError> {
+        for (file, hidden) in self.folder.hidden()? {
+            if matches!(hidden, Hidden::Old { name: of, .. } if of == name) {
+                self.folder.remove(&file)?;
+            }
+        }
+        Ok(())
     }
 
     /// The name, behind everything that could not be loaded without it.

@@ -4,6 +4,7 @@ mod changing;
 mod concurrent;
 mod downloading;
 mod foreign;
+mod going_back;
 mod looking;
 mod resolving;
 mod starting;
@@ -29,6 +30,24 @@ impl Bus {
 
     fn installed(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.workspace().join("extensions").join(format!("{name}.wasm"))).ok()
+    }
+
+    /// Something that anybody puts into the folder of the extensions.
+    fn put(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.extensions().join(file), bytes).expect("written");
+    }
+
+    fn extensions(&self) -> std::path::PathBuf {
+        self.workspace().join("extensions")
+    }
+
+    /// Every name in the folder of the extensions, hidden ones, too.
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.extensions()).expect("listed");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
     }
 
     /// The names of what is listed, and whether each can be used.
