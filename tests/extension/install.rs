@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use postroom::extension::install::{
     Candidate, Change, Dependents, Existing, InstallError, Installed, Installer, LockState, Place, load_installed,
 };
-use postroom::extension::lock_file::LockFile;
+use postroom::extension::lock_file::{LockFile, UnderWay};
 use postroom::extension::{ComponentHash, Configuration};
 use postroom::policy::grants::Grant;
 
@@ -291,6 +291,46 @@ async fn grants_go_into_the_settings_with_the_extension_and_not_without() {
     assert_eq!(installed.granted, ["bus", "log"]);
     let granted = fs::read_to_string(here.place().settings).unwrap();
     assert_eq!(granted, format!("{settings}grants = [\"bus\", \"log\"]\n"));
+}
+
+/// Checking a component takes seconds, in which an editor saves the settings.
+#[tokio::test]
+async fn what_is_edited_in_the_settings_meanwhile_stays() {
+    let here = Here::new();
+    let settings = here.place().settings;
+    fs::write(&settings, "[bus]\ngrace_ms = 7\n").unwrap();
+    let mut installer = here.installer().await;
+    let edited = "[bus]\ngrace_ms = 8 # edited\n";
+    fs::write(&settings, edited).unwrap();
+    let good = Candidate { name: "ext".into(), bytes: version("1.0.0"), grants: vec![Grant::Bus] };
+    assert_eq!(installer.add(good, Existing::Refuse).await.unwrap().granted, ["bus"]);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), format!("{edited}\n[extension.ext]\ngrants = [\"bus\"]\n"));
+    // Half an edit is not written over.
+    fs::write(&settings, "[bus").unwrap();
+    let other = Candidate { name: "other".into(), bytes: version("1.0.0"), grants: vec![Grant::Bus] };
+    let error = installer.add(other, Existing::Refuse).await.unwrap_err();
+    assert!(matches!(error, InstallError::Settings { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&settings).unwrap(), "[bus");
+    assert!(!here.path("other.wasm").exists());
+}
+
+#[tokio::test]
+async fn what_is_undone_takes_back_its_grants_and_no_edit() {
+    let here = Here::new();
+    let settings = here.place().settings;
+    here.installer().await;
+    fs::write(&settings, "# mine\n[extension.ext]\ngrants = [\"log\"]\n").unwrap();
+    let bytes = version("1.0.0");
+    // As it is left by one that was killed: begun, the grant written, the file not in its place.
+    let under_way =
+        UnderWay::Install { name: "ext".into(), sha256: ComponentHash::of(&bytes), added_grants: vec!["bus".into()] };
+    let lock = LockFile { under_way: vec![under_way], ..LockFile::default() };
+    fs::write(here.path("extensions.lock"), lock.to_text()).unwrap();
+    fs::write(&settings, "# edited\n[extension.ext]\ngrants = [\"log\", \"bus\"]\nconcurrency = 2\n").unwrap();
+    let (_, told) = here.open().await;
+    assert_eq!(told, ["the installation of ext was interrupted and is undone"]);
+    let now = fs::read_to_string(&settings).unwrap();
+    assert_eq!(now, "# edited\n[extension.ext]\ngrants = [\"log\"]\nconcurrency = 2\n");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::InstallError;
-use super::exchange::{Exchange, Present};
+use super::exchange::{Carried, Exchange, Present};
 use super::folder;
 use super::rehearse::{Rehearsed, interfaces, rehearse};
 use super::{Installer, is_built_in, nodes};
@@ -93,7 +93,7 @@ impl Installer {
         interfaces: Analysis,
     ) -> Result<Installed, InstallError> {
         let name = &candidate.name;
-        let (settings, granted) = self.settings.granting(name, &candidate.grants)?;
+        let (settings, _) = self.settings.granting(name, &candidate.grants)?;
         let configuration = self.place.configuration(settings.settings());
         let Rehearsed { about, subcommand, broken, mut warnings } =
             rehearse(&self.folder, name, staged, &configuration).await?;
@@ -121,8 +121,8 @@ impl Installer {
         warnings.extend(self.warnings(name, subcommand.as_ref()));
         let stamp = Stamp { bytes: 0, inode: 0, modified_ns: 0, changed_ns: 0 };
         let locked = Locked { sha256, stamp, about: about.clone(), subcommand, interfaces, previous };
-        let exchange = Exchange { name, sha256, staged, change, present, settings, granted: &granted };
-        let aside = self.carry_out(exchange, locked)?;
+        let exchange = Exchange { name, sha256, staged, change, present, grants: &candidate.grants };
+        let Carried { granted, aside } = self.carry_out(&exchange, locked)?;
         if let (Some(aside), Present::Unusable(reason)) = (aside, present) {
             warnings.push(format!("{name}.wasm was no extension ({reason}), and is now {aside}"));
         }

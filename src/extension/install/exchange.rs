@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use super::Installer;
 use super::add::Change;
 use super::error::InstallError;
 use super::folder::{self, Folder, Found};
 use super::rehearse::interfaces;
-use super::{Installer, SettingsFile};
 use crate::extension::lock_file::{Locked, Stamp, UnderWay};
 use crate::extension::{ComponentHash, package};
+use crate::policy::grants::Grant;
 
 /// What has the name so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,16 @@ pub(super) struct Exchange<'a> {
     pub(super) staged: &'a str,
     pub(super) change: Change,
     pub(super) present: &'a Present,
-    pub(super) settings: SettingsFile,
-    pub(super) granted: &'a [String],
+    pub(super) grants: &'a [Grant],
+}
+
+/// What a change has brought with it.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// What was not granted before.
+    pub(super) granted: Vec<String>,
+    /// The new name of what was moved aside.
+    pub(super) aside: Option<String>,
 }
 
 impl Installer {
@@ -48,34 +57,36 @@ impl Installer {
         }
     }
 
-    /// The rename of the staged file is the fact; before it everything can be undone, after it finished. Returns the new name of what was moved
-    /// aside.
-    pub(super) fn carry_out(&mut self, exchange: Exchange<'_>, locked: Locked) -> Result<Option<String>, InstallError> {
-        let Exchange { name, sha256, granted, .. } = exchange;
-        let added_grants = granted.to_vec();
-        self.lock.under_way.push(UnderWay::Install { name: name.to_owned(), sha256, added_grants });
-        let mut aside = None;
-        let done = self.write_lock().and_then(|()| self.put(&exchange, &mut aside));
+    /// The rename of the staged file is the fact; before it everything can be undone, after it finished.
+    pub(super) fn carry_out(&mut self, exchange: &Exchange<'_>, locked: Locked) -> Result<Carried, InstallError> {
+        let Exchange { name, sha256, grants, .. } = *exchange;
+        // They may have been edited since they were read.
+        self.settings = self.settings.read_again()?;
+        let (_, added_grants) = self.settings.granting(name, grants)?;
+        let under_way = UnderWay::Install { name: name.to_owned(), sha256, added_grants: added_grants.clone() };
+        self.lock.under_way.push(under_way);
+        let mut carried = Carried::default();
+        let done = self.write_lock().and_then(|()| self.put(exchange, &mut carried));
         let done = done.and_then(|()| self.record(name, locked));
         if let Err(error) = done {
-            self.undo(&exchange, aside);
+            self.undo(exchange, &added_grants, carried.aside);
             return Err(error);
         }
-        self.settings = exchange.settings;
         self.broken.retain(|broken| broken.name != name);
-        Ok(aside)
+        Ok(carried)
     }
 
-    fn put(&self, exchange: &Exchange<'_>, aside: &mut Option<String>) -> Result<(), InstallError> {
-        let own = folder::file(exchange.name);
+    fn put(&mut self, exchange: &Exchange<'_>, carried: &mut Carried) -> Result<(), InstallError> {
+        let Exchange { name, staged, grants, .. } = *exchange;
+        let own = folder::file(name);
         if let Change::Replaced { previous } = exchange.change {
-            keep(&self.folder, exchange.name, &previous)?;
+            keep(&self.folder, name, &previous)?;
         }
-        exchange.settings.write(&self.settings, &self.folder)?;
+        (self.settings, carried.granted) = self.settings.grant(name, grants, &self.folder)?;
         if let Present::Unusable(_) = exchange.present {
-            *aside = Some(self.folder.move_aside(&own, "aside")?);
+            carried.aside = Some(self.folder.move_aside(&own, "aside")?);
         }
-        self.folder.rename(exchange.staged, &own)?;
+        self.folder.rename(staged, &own)?;
         self.folder.sync()
     }
 
@@ -101,8 +112,8 @@ impl Installer {
     }
 
     /// Puts back what was there. What fails here is finished or undone by the next holder, who finds it in the lock file.
-    fn undo(&mut self, exchange: &Exchange<'_>, aside: Option<String>) {
-        let Exchange { name, sha256, change, settings, .. } = exchange;
+    fn undo(&mut self, exchange: &Exchange<'_>, added_grants: &[String], aside: Option<String>) {
+        let Exchange { name, sha256, change, .. } = exchange;
         let own = folder::file(name);
         if self.folder.hash_of(&own) == Some(*sha256) {
             let _ = match change {
@@ -114,9 +125,11 @@ impl Installer {
         if let Some(aside) = aside {
             let _ = self.folder.rename_new(&aside, &own);
         }
-        let _ = self.settings.write(settings, &self.folder);
         let _ = self.folder.sync();
-        self.lock.under_way.retain(|change| !matches!(change, UnderWay::Install { name: of, .. } if of == name));
+        if let Ok(settings) = self.settings.take_back(name, added_grants, &self.folder) {
+            self.settings = settings;
+            self.lock.under_way.retain(|change| !matches!(change, UnderWay::Install { name: of, .. } if of == name));
+        }
         let _ = self.write_lock();
     }
 }

@@ -1,4 +1,7 @@
 //! `[extension.NAME] grants` in `postroom.toml`: added and taken back without touching anything else, comments and order included.
+//!
+//! Invariant: what is written is the file as it is at that moment, and the grants. Whoever edits it while a component is checked, which takes
+//! seconds, finds that edit again.
 
 use std::fs;
 use std::io;
@@ -20,14 +23,15 @@ pub(super) struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Reads it; no file is an empty one.
+    /// Reads it.
     pub(super) fn read(path: &Path) -> Result<SettingsFile, InstallError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(InstallError::folder("read the settings", path, error)),
-        };
+        let text = text_of(path).map_err(|error| InstallError::folder("read the settings", path, error))?;
         SettingsFile { path: path.to_owned(), text: String::new(), settings: Settings::default() }.with_text(text)
+    }
+
+    /// As it is now.
+    pub(super) fn read_again(&self) -> Result<SettingsFile, InstallError> {
+        SettingsFile::read(&self.path)
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -66,18 +70,53 @@ impl SettingsFile {
         InstallError::Settings { path: self.path.clone(), reason, hint: None }
     }
 
-    /// Writes it, if it is another than `before`. The folder must be held, so no other installer writes meanwhile.
-    pub(super) fn write(&self, before: &SettingsFile, _held: &Folder) -> Result<(), InstallError> {
-        if self.text == before.text {
-            return Ok(());
+    /// The file as it is now, with these grants for this extension, is written; and which of them were not there before. The folder must be
+    /// held, so no other installer writes meanwhile.
+    pub(super) fn grant(
+        &self,
+        name: &str,
+        grants: &[Grant],
+        _held: &Folder,
+    ) -> Result<(SettingsFile, Vec<String>), InstallError> {
+        self.edit(|now| now.granting(name, grants))
+    }
+
+    /// The same without these grants.
+    pub(super) fn take_back(
+        &self,
+        name: &str,
+        grants: &[String],
+        _held: &Folder,
+    ) -> Result<SettingsFile, InstallError> {
+        Ok(self.edit(|now| Ok((now.without(name, grants)?, ())))?.0)
+    }
+
+    /// Makes a new text of the one that is there now, until nobody has written meanwhile.
+    fn edit<T>(
+        &self,
+        edit: impl Fn(&SettingsFile) -> Result<(SettingsFile, T), InstallError>,
+    ) -> Result<(SettingsFile, T), InstallError> {
+        loop {
+            let now = SettingsFile::read(&self.path)?;
+            let (edited, found) = edit(&now)?;
+            let failed = |error| InstallError::folder("write the settings", &self.path, error);
+            if edited.text == now.text || write_over(&self.path, &now.text, &edited.text).map_err(failed)? {
+                return Ok((edited, found));
+            }
         }
-        write_over(&self.path, &self.text)
-            .map_err(|error| InstallError::folder("write the settings", &self.path, error))
     }
 }
 
-/// Whole or not at all. A link keeps leading where it leads.
-fn write_over(path: &Path, text: &str) -> io::Result<()> {
+fn text_of(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        // No file is an empty one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
+}
+
+/// Whole or not at all, and only over what was read; `false` if that is not there any more. A link keeps leading where it leads.
+fn write_over(path: &Path, read: &str, text: &str) -> io::Result<bool> {
     use std::io::Write as _;
     let path = fs::canonicalize(path).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(path.to_owned()),
@@ -90,8 +129,13 @@ fn write_over(path: &Path, text: &str) -> io::Result<()> {
         new.as_file().set_permissions(metadata.permissions())?;
     }
     new.as_file().sync_all()?;
+    // After the sync, which is what takes long.
+    if text_of(&path)? != read {
+        return Ok(false);
+    }
     new.persist(&path)?;
-    fs::File::open(folder)?.sync_all()
+    fs::File::open(folder)?.sync_all()?;
+    Ok(true)
 }
 
 /// Adds what is missing and says what that was.
@@ -188,5 +232,15 @@ mod tests {
     fn a_name_with_a_dot_is_one_name() {
         let (granted, _) = file("").granting("a.b", &[Grant::Bus]).unwrap();
         assert_eq!(granted.text, "[extension.\"a.b\"]\ngrants = [\"bus\"]\n");
+    }
+
+    #[test]
+    fn what_was_written_meanwhile_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postroom.toml");
+        assert!(write_over(&path, "", "a = 1\n").unwrap(), "no file is an empty one");
+        assert!(!write_over(&path, "", "b = 1\n").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a = 1\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -64,9 +64,7 @@ impl Installer {
                         told.push(format!("the installation of {name} was interrupted and is finished"));
                         continue;
                     }
-                    let without = self.settings.without(&name, &added_grants)?;
-                    without.write(&self.settings, &self.folder)?;
-                    self.settings = without;
+                    self.settings = self.settings.take_back(&name, &added_grants, &self.folder)?;
                     told.push(format!("the installation of {name} was interrupted and is undone"));
                 }
                 remove @ UnderWay::Remove { .. } => {
