@@ -69,7 +69,8 @@ impl From<InstallError> for Failure {
             | InstallError::Unfit { .. }
             | InstallError::Unusable { .. }
             | InstallError::WouldBreak { .. }
-            | InstallError::Needed { .. } => Exit::Refused,
+            | InstallError::Needed { .. }
+            | InstallError::Directory { .. } => Exit::Refused,
         };
         let failure = Failure::new(exit, text::sentence(&error.to_string()));
         match error.hint() {

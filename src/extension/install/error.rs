@@ -72,6 +72,10 @@ pub enum InstallError {
         name: String,
         by: Vec<String>,
     },
+    /// What is to be removed is no file.
+    Directory {
+        path: PathBuf,
+    },
     /// There is no earlier version to go back to.
     NoPrevious {
         name: String,
@@ -109,6 +113,9 @@ impl InstallError {
                 | Problem::Cycle { .. }
                 | Problem::ProviderSetAside { .. } => Some("see what is offered with `postroom ext libs`".into()),
             },
+            InstallError::Directory { .. } => {
+                Some("nothing in it was touched: look into it, then move it away or delete it yourself".into())
+            }
             InstallError::Needed { .. } => Some("remove these too with --cascade".into()),
             InstallError::WouldBreak { .. } => Some("install versions of these first that work with it".into()),
             InstallError::Unfit { reason, .. } if reason.contains("not granted to it") => {
@@ -161,6 +168,7 @@ impl fmt::Display for InstallError {
                 let verb = if by.len() == 1 { "needs" } else { "need" };
                 write!(f, "{name} stays: {} {verb} it", by.join(" and "))
             }
+            InstallError::Directory { path } => write!(f, "{} is a folder, not an extension", path.display()),
             InstallError::NoPrevious { name } => write!(f, "there is no earlier version of {name} to go back to"),
         }
     }
@@ -183,6 +191,7 @@ impl std::error::Error for InstallError {
             | InstallError::Unusable { .. }
             | InstallError::WouldBreak { .. }
             | InstallError::Needed { .. }
+            | InstallError::Directory { .. }
             | InstallError::NoPrevious { .. } => None,
         }
     }

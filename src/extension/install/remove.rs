@@ -1,6 +1,7 @@
 //! Removing extensions. What the lock file says is under way is the fact: from then on they go, whatever dies meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 
 use super::error::InstallError;
 use super::folder::{self, Found, Hidden};
@@ -24,8 +25,9 @@ impl Installer {
     /// # Errors
     /// It is not there, or others need it; then nothing is changed.
     pub fn remove(&mut self, name: &str, dependents: Dependents) -> Result<Vec<String>, InstallError> {
-        let own = self.folder.hash_of(&folder::file(name)).filter(|_| package::check_name(name).is_ok());
-        if own.is_none() {
+        if self.is_listed(name)? {
+            self.refuse_directory(name)?;
+        } else {
             self.installed(name)?;
         }
         let going = self.with_dependents(name);
@@ -33,10 +35,16 @@ impl Installer {
         if !by.is_empty() && dependents == Dependents::Refuse {
             return Err(InstallError::Needed { name: name.to_owned(), by });
         }
+        let mut unknown = Vec::new();
         for name in &going {
-            // What is gone already needs no removing.
-            if let Some(sha256) = self.folder.hash_of(&folder::file(name)) {
-                self.lock.under_way.push(UnderWay::Remove { name: name.clone(), sha256 });
+            match self.folder.look(&folder::file(name)) {
+                // What is gone already needs no removing.
+                Found::Nothing => {}
+                Found::File(sha256) if package::check_name(name).is_ok() => {
+                    self.lock.under_way.push(UnderWay::Remove { name: name.clone(), sha256 });
+                }
+                Found::File(_) | Found::Unreadable(_) => unknown.push(name.clone()),
+                Found::Directory => self.refuse_directory(name)?,
             }
         }
         if let Err(error) = self.write_lock() {
@@ -44,7 +52,32 @@ impl Installer {
             return Err(error);
         }
         self.finish_removals()?;
+        for name in unknown {
+            self.remove_unknown(&name)?;
+        }
         Ok(going)
+    }
+
+    /// Has a file this name, whatever it is? A name that is not listed may lead anywhere.
+    fn is_listed(&self, name: &str) -> Result<bool, InstallError> {
+        let path = self.folder.path();
+        let files = package::files(path).map_err(|error| InstallError::folder("list", path, error))?;
+        Ok(files.iter().any(|file| file.file_name() == Some(OsStr::new(&folder::file(name)))))
+    }
+
+    fn refuse_directory(&self, name: &str) -> Result<(), InstallError> {
+        match self.folder.look(&folder::file(name)) {
+            Found::Directory => Err(InstallError::Directory { path: self.folder.path().join(folder::file(name)) }),
+            Found::Nothing | Found::File(_) | Found::Unreadable(_) => Ok(()),
+        }
+    }
+
+    /// Removes what the lock file cannot speak about: it has no content that could be told again, or a name that no extension can have.
+    fn remove_unknown(&mut self, name: &str) -> Result<(), InstallError> {
+        self.folder.remove(&folder::file(name))?;
+        self.remove_kept(name)?;
+        self.broken.retain(|broken| broken.name != name);
+        self.folder.sync()
     }
 
     /// Carries out what is under way.

@@ -6,6 +6,7 @@ mod downloading;
 mod foreign;
 mod going_back;
 mod looking;
+mod odd_files;
 mod resolving;
 mod starting;
 mod surviving;
