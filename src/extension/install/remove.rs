@@ -1,12 +1,12 @@
 //! Removing extensions. What the lock file says is under way is the fact: from then on they go, whatever dies meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use super::error::InstallError;
 use super::folder::{self, Found, Hidden};
 use super::{Installer, nodes};
-use crate::extension::graph::{Link, resolve};
+use crate::extension::graph::{Choices, Node, resolve};
 use crate::extension::lock_file::UnderWay;
 use crate::extension::package;
 
@@ -111,27 +111,27 @@ impl Installer {
         Ok(())
     }
 
-    /// The name, behind everything that could not be loaded without it.
+    /// The name, behind everything that works now and would not without it. Whoever finds another provider stays.
     fn with_dependents(&self, name: &str) -> Vec<String> {
         let configuration = self.place.configuration(self.settings.settings());
-        let links = resolve(&nodes(&self.lock.extensions), configuration.choices()).links;
-        let mut importers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for Link { importer, provider, .. } in &links {
-            importers.entry(provider).or_default().push(importer);
-        }
-        let mut order = Vec::new();
-        visit(name, &importers, &mut order);
-        order
+        without(name, nodes(&self.lock.extensions), configuration.choices())
     }
 }
 
-/// Dependents before what they need. There are no cycles among links that were resolved.
-fn visit(name: &str, importers: &BTreeMap<&str, Vec<&str>>, order: &mut Vec<String>) {
-    if order.iter().any(|known| known == name) {
-        return;
+/// The name, behind everything that could not be loaded without it: dependents before what they need.
+fn without(name: &str, mut nodes: Vec<Node>, choices: &Choices) -> Vec<String> {
+    let before = resolve(&nodes, choices);
+    let mut going = vec![name.to_owned()];
+    // Without the ones that lose their provider, others may lose theirs.
+    loop {
+        nodes.retain(|node| !going.contains(&node.name));
+        let lost = resolve(&nodes, choices).set_aside.into_keys().filter(|lost| !before.set_aside.contains_key(lost));
+        let lost: Vec<String> = lost.collect();
+        if lost.is_empty() {
+            break;
+        }
+        going.extend(lost);
     }
-    for importer in importers.get(name).into_iter().flatten() {
-        visit(importer, importers, order);
-    }
-    order.push(name.to_owned());
+    going.sort_by_key(|going| std::cmp::Reverse(before.order.iter().position(|name| name == going)));
+    going
 }

@@ -2,7 +2,7 @@
 
 use postroom::extension::ComponentHash;
 
-use crate::components::{importer, provider, version, with_subcommand};
+use crate::components::{importer, needing, offering, provider, version, with_subcommand};
 use crate::runner::Bus;
 
 #[test]
@@ -73,6 +73,36 @@ fn what_others_need_stays_unless_they_go_too() {
     assert!(ran.err.contains("base stays: user needs it") && ran.err.contains("--cascade"), "{ran:?}");
     assert_eq!(bus.ext(&["rm", "base", "--cascade"]).ok().out, "removed  user\nremoved  base\n");
     assert!(bus.listed().is_empty());
+}
+
+/// Who finds another provider needs nothing of the one that goes.
+#[test]
+fn what_goes_on_working_stays() {
+    let bus = Bus::new();
+    let sum = r#"(param "a" s32) (param "b" s32) (result s32)"#;
+    bus.add("p1", &offering(1, "calc:z/lib@1.0.0", "sum", sum)).ok();
+    bus.add("p2", &offering(2, "calc:z/lib@1.1.0", "sum", sum)).ok();
+    bus.add("user", &needing(3, "calc:z/lib@1.0.0", "sum", sum)).ok();
+    let provider = || bus.ext(&["deps", "--json"]).ok().json()["links"][0]["provider"].clone();
+    assert_eq!(provider(), "p2");
+    assert_eq!(bus.ext(&["rm", "p2", "--cascade"]).ok().out, "removed  p2\n");
+    assert_eq!(provider(), "p1");
+    bus.ext(&["check"]).ok();
+    bus.add("p2", &offering(2, "calc:z/lib@1.1.0", "sum", sum)).ok();
+    bus.ext(&["rm", "p2"]).ok();
+    let ran = bus.ext(&["rm", "p1"]).fails_with(5);
+    assert!(ran.err.contains("p1 stays: user needs it"), "{ran:?}");
+    // One that was set aside before is no reason to keep anything.
+    bus.put("broken.wasm", needing(4, "calc:nobody/lib@1.0.0", "sum", sum));
+    // Whoever was told to use the one that goes needs it.
+    bus.add("p2", &offering(2, "calc:z/lib@1.1.0", "sum", sum)).ok();
+    let settings = std::fs::read_to_string(bus.settings()).expect("settings");
+    let choice = "\n[extension.user]\nproviders = { \"calc:z/lib\" = \"p2\" }\n";
+    std::fs::write(bus.settings(), settings + choice).expect("written");
+    let ran = bus.ext(&["rm", "p2"]).fails_with(5);
+    assert!(ran.err.contains("p2 stays: user needs it"), "{ran:?}");
+    assert_eq!(bus.ext(&["rm", "p2", "--cascade"]).ok().out, "removed  user\nremoved  p2\n");
+    bus.ext(&["rm", "p1"]).ok();
 }
 
 #[test]
