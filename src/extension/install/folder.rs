@@ -47,6 +47,8 @@ pub(super) enum Hidden {
     Check,
     /// An earlier version: its name as an extension, and the beginning of its hash.
     Old { name: String, short: String },
+    /// A folder where we make files, or the other way round.
+    Stranger,
 }
 
 /// What has a name.
@@ -187,15 +189,17 @@ impl Folder {
         whole.max().map(|(_, hash)| hash)
     }
 
-    /// Every hidden name that is ours.
+    /// Every hidden name of our spelling.
     pub(super) fn hidden(&self) -> Result<Vec<(String, Hidden)>, InstallError> {
         let failed = |error| self.error("list", "", error);
         let mut hidden = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some((name, kind)) = name.to_str().and_then(|name| Some((name, meaning(name)?))) {
-                hidden.push((name.to_owned(), kind));
-            }
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let Some((name, kind)) = name.to_str().and_then(|name| Some((name, meaning(name)?))) else { continue };
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            let kind = if is_folder == (kind == Hidden::Check) { kind } else { Hidden::Stranger };
+            hidden.push((name.to_owned(), kind));
         }
         hidden.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(hidden)
@@ -215,12 +219,15 @@ impl Folder {
             .map_err(|error| self.error("make the link", &link, error))
     }
 
-    /// Removes a folder of links.
+    /// Removes a folder of links. Anything else in it is somebody's, and stays with it.
     pub(super) fn remove_check(&self, check: &str) -> Result<(), InstallError> {
         let failed = |error: io::Error| self.error("remove", check, error);
         for entry in fs::read_dir(self.path.join(check)).map_err(failed)? {
-            let name = Path::new(check).join(entry.map_err(failed)?.file_name());
-            sys::unlinkat(&self.fd, &name, AtFlags::empty()).map_err(|error| failed(error.into()))?;
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_symlink() {
+                let name = Path::new(check).join(entry.file_name());
+                sys::unlinkat(&self.fd, &name, AtFlags::empty()).map_err(|error| failed(error.into()))?;
+            }
         }
         sys::unlinkat(&self.fd, check, AtFlags::REMOVEDIR).map_err(|error| failed(error.into()))
     }

@@ -10,8 +10,7 @@ use crate::extension::lock_file::{FILE_NAME, UnderWay};
 impl Installer {
     /// What was done about what was found, in sentences.
     pub(super) async fn recover(&mut self) -> Result<Vec<String>, InstallError> {
-        let mut told = Vec::new();
-        self.remove_leftovers()?;
+        let mut told = self.remove_leftovers()?;
         let configuration = self.place.configuration(self.settings.settings());
         let found = survey(self.folder.path(), &configuration).await?;
         let is_current = found.lock == LockState::Current || found.lock == LockState::Absent;
@@ -29,7 +28,7 @@ impl Installer {
         if !is_current {
             self.write_lock()?;
         }
-        self.remove_old_versions()?;
+        told.extend(self.remove_old_versions()?);
         Ok(told)
     }
 
@@ -86,29 +85,41 @@ impl Installer {
         Ok(format!("{FILE_NAME} was damaged ({reason}), is now {aside}, and was made again from the files"))
     }
 
-    /// What nobody can need: it was on its way when its writer died, and we are the only ones here.
-    fn remove_leftovers(&self) -> Result<(), InstallError> {
+    /// What nobody can need: it was on its way when its writer died, and we are the only ones here. What does not go harms nobody; it is said.
+    fn remove_leftovers(&self) -> Result<Vec<String>, InstallError> {
+        let (mut strangers, mut failed) = (Vec::new(), Vec::new());
         for (file, hidden) in self.folder.hidden()? {
-            match hidden {
-                Hidden::Leftover => self.folder.remove(&file)?,
-                Hidden::Check => self.folder.remove_check(&file)?,
-                Hidden::Old { .. } => {}
-            }
+            let removed = match hidden {
+                Hidden::Leftover => self.folder.remove(&file),
+                Hidden::Check => self.folder.remove_check(&file),
+                Hidden::Old { .. } => Ok(()),
+                Hidden::Stranger => {
+                    strangers.push(file);
+                    Ok(())
+                }
+            };
+            failed.extend(removed.err().map(|error| format!("{error}; it is of no use any more")));
         }
-        Ok(())
+        if !strangers.is_empty() {
+            let strangers = strangers.join(", ");
+            failed.push(format!("not made by postroom, though the names are as if, and left as it is: {strangers}"));
+        }
+        Ok(failed)
     }
 
     /// Earlier versions of extensions that have another earlier version, or none. What is kept of a name that cannot be used now, or whose file
     /// somebody has taken away, is the way back.
-    fn remove_old_versions(&self) -> Result<(), InstallError> {
+    fn remove_old_versions(&self) -> Result<Vec<String>, InstallError> {
+        let mut failed = Vec::new();
         for (file, hidden) in self.folder.hidden()? {
             let Hidden::Old { name, short } = hidden else { continue };
             let Some(locked) = self.lock.extensions.get(&name) else { continue };
             if locked.previous.is_none_or(|hash| hash.short() != short) {
-                self.folder.remove(&file)?;
+                let removed = self.folder.remove(&file);
+                failed.extend(removed.err().map(|error| format!("{error}; it is of no use any more")));
             }
         }
-        Ok(())
+        Ok(failed)
     }
 
     fn kept(&self) -> Result<Vec<String>, InstallError> {

@@ -109,3 +109,35 @@ fn a_bad_one_moves_nothing() {
         bus.files().into_iter().filter(|file| !file.starts_with('.') && file != "extensions.lock").collect();
     assert_eq!((before, after), (vec!["odd.wasm".to_owned()], vec!["odd.wasm".to_owned()]));
 }
+
+/// Names as ours, which are not: every command goes on, says it once and touches nothing of them.
+#[test]
+fn hidden_names_as_ours_stop_nothing() {
+    let bus = with_folder();
+    bus.put(".check-x", "mine");
+    bus.put(".0123456789abcdef.old", "mine");
+    for folder in [".check-y", ".check-y/deep", ".it.0123456789abcdef.new", ".it.0123456789abcdef.old", ".writing-z"] {
+        std::fs::create_dir(bus.extensions().join(folder)).expect("made");
+        bus.put(&format!("{folder}/file"), "mine");
+    }
+    // What a command that was killed left behind goes.
+    std::fs::create_dir(bus.extensions().join(".check-z")).expect("made");
+    symlink("../it.wasm", bus.extensions().join(".check-z/it.wasm")).expect("linked");
+    bus.put(".writing-1", "half");
+    bus.put(".it.0123456789abcdee.new", "whole");
+    let before = bus.files();
+    let strangers = ".check-x, .it.0123456789abcdef.new, .it.0123456789abcdef.old, .writing-z";
+    for arguments in [&["add", &bus.built("it", &version(1))][..], &["upgrade", "it", &bus.built("new", &version(2))]] {
+        let ran = bus.ext(arguments).ok();
+        assert_eq!(ran.err.matches(&format!("left as it is: {strangers}")).count(), 1, "{ran:?}");
+        assert_eq!(ran.err.matches(".check-y: Directory not empty").count(), 1, "{ran:?}");
+    }
+    bus.ext(&["upgrade", "it", "--back"]).ok();
+    bus.ext(&["rm", "it"]).ok();
+    let mut left = before;
+    left.retain(|file| ![".check-z", ".writing-1", ".it.0123456789abcdee.new"].contains(&file.as_str()));
+    left.extend([".install-lock".to_owned(), "extensions.lock".to_owned()]);
+    left.sort();
+    assert_eq!(bus.files(), left);
+    assert_eq!(std::fs::read_to_string(bus.extensions().join(".check-y/deep/file")).expect("there"), "mine");
+}
