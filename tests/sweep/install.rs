@@ -82,7 +82,7 @@ impl Scene {
     }
 
     /// What is wrong after the interruption and one more command, which changes something else.
-    fn findings(&self, one_by_one: bool, old: Files<'_>, new: Files<'_>) -> Vec<String> {
+    fn findings(&self, one_by_one: bool, grants: bool, old: Files<'_>, new: Files<'_>) -> Vec<String> {
         let mut findings = Vec::new();
         let each_is_one = old
             .iter()
@@ -94,6 +94,10 @@ impl Scene {
         let next = self.output(&["ext", "add", &self.source("next", &version(9)), "--name", "next"]);
         if !next.status.success() {
             findings.push(format!("the next command fails: {}", String::from_utf8_lossy(&next.stderr)));
+        }
+        let said = String::from_utf8_lossy(&next.stderr).into_owned();
+        if said.contains("is finished") && grants && !self.settings().contains("grants = [\"bus\"]") {
+            findings.push("it is said to be finished, but the grant is not there".into());
         }
         if !self.has(old) && !self.has(new) {
             findings.push("after the next command, the files are neither the old ones nor the new ones".into());
@@ -171,6 +175,8 @@ impl Change<'_> {
         let Some(step) = &report.hit else {
             assert_eq!(report.ending, Ending::Exit(0), "{}", told());
             assert!(scene.has(self.new), "{}", told());
+            let grants = self.arguments.contains(&"--grant");
+            assert_eq!(scene.settings().contains("grants = [\"bus\"]"), grants, "{}", told());
             return Verdict::Past;
         };
         let mut findings = Vec::new();
@@ -180,7 +186,7 @@ impl Change<'_> {
             Ending::Exit(_) | Ending::Signal(libc::SIGKILL) => {}
             Ending::Signal(signal) => findings.push(format!("it was ended by signal {signal}")),
         }
-        findings.extend(scene.findings(self.one_by_one, self.old, self.new));
+        findings.extend(scene.findings(self.one_by_one, self.arguments.contains(&"--grant"), self.old, self.new));
         Verdict::on(format!("{what} {step}"), findings, told)
     }
 
@@ -201,6 +207,20 @@ fn add() {
         arguments: &["ext", "add", "@it", "--name", "it", "--grant", "bus"],
         one_by_one: false,
         old: &[("it", None)],
+        new: &[("it", Some(version(1)))],
+    }
+    .sweep();
+}
+
+/// The file is there already, so only the grant tells old and new apart.
+#[test]
+fn add_a_grant() {
+    Change {
+        installed: &[("it", version(1))],
+        sources: &[("it", version(1))],
+        arguments: &["ext", "add", "@it", "--name", "it", "--grant", "bus"],
+        one_by_one: false,
+        old: &[("it", Some(version(1)))],
         new: &[("it", Some(version(1)))],
     }
     .sweep();

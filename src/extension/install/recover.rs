@@ -6,6 +6,7 @@ use super::folder::{self, Hidden};
 use super::survey::{LockState, Survey, survey};
 use crate::extension::ComponentHash;
 use crate::extension::lock_file::{FILE_NAME, UnderWay};
+use crate::policy::grants::Grant;
 
 impl Installer {
     /// What was done about what was found, in sentences.
@@ -60,6 +61,10 @@ impl Installer {
             match change {
                 UnderWay::Install { name, sha256, added_grants } => {
                     if self.folder.hash_of(&folder::file(&name)) == Some(sha256) {
+                        // Where this very file was there already, the grants may not be.
+                        let grants: Vec<Grant> =
+                            added_grants.iter().filter_map(|grant| Grant::parse(grant).ok()).collect();
+                        (self.settings, _) = self.settings.grant(&name, &grants, &self.folder)?;
                         told.push(format!("the installation of {name} was interrupted and is finished"));
                         continue;
                     }
