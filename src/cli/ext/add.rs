@@ -1,11 +1,13 @@
 //! `postroom ext add`, and what it shares with `upgrade`.
 
+use std::path::Path;
+
 use postroom::extension::ComponentHash;
 use postroom::extension::install::{Candidate, Change, Existing, Installed};
 use postroom::policy::grants::Grant;
 use serde::Serialize;
 
-use super::place::{installer, place, runtime};
+use super::place::{at, bus, installer, runtime, stored};
 use super::source::Source;
 use crate::cli::print::{BOLD, DIM, Format, GOOD, styled};
 use crate::cli::{Exit, Failure, Global, print, text};
@@ -59,7 +61,8 @@ struct Report<'a> {
 
 impl Add {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let place = place(global)?;
+        let bus = bus(global)?;
+        let place = at(&bus)?;
         let name = self.name.unwrap_or_else(|| self.source.name());
         let bytes = self.source.bytes(self.wanted.sha256.as_ref())?;
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
@@ -67,33 +70,37 @@ impl Add {
         let mut installer = installer(place, &runtime)?;
         let candidate = Candidate { name, bytes, grants: self.wanted.grant };
         let installed = runtime.block_on(installer.add(candidate, existing))?;
-        report(&installed, global.format())
+        report(installed, &bus, global.format())
     }
 }
 
 /// Says what has been installed.
-pub fn report(installed: &Installed, format: Format) -> Result<Exit, Failure> {
-    let Installed { name, sha256, about, change, granted, warnings } = installed;
+pub fn report(installed: Installed, bus: &Path, format: Format) -> Result<Exit, Failure> {
+    let Installed { name, sha256, about, change, granted, mut warnings } = installed;
+    if let Some(stored) = stored(bus, &name).filter(|_| change == Change::New) {
+        warnings
+            .push(format!("an extension of this name has stored something, which is its now: {}", stored.display()));
+    }
     let (change, previous) = match change {
         Change::New => ("new", None),
-        Change::Replaced { previous } => ("replaced", Some(*previous)),
+        Change::Replaced { previous } => ("replaced", Some(previous)),
         Change::None => ("none", None),
     };
     match format {
         Format::Json => {
             print::json(&Report {
-                name,
-                sha256: *sha256,
+                name: &name,
+                sha256,
                 version: &about.version,
                 change,
                 previous,
-                granted,
-                warnings,
+                granted: &granted,
+                warnings: &warnings,
             })?;
         }
         Format::Text => {
             let word = if change == "none" { "was there" } else { "installed" };
-            let title = format!("{} {}", styled(BOLD, text::field(name)), text::field(&about.version));
+            let title = format!("{} {}", styled(BOLD, text::field(&name)), text::field(&about.version));
             let mut out = format!("{}  {}\n", styled(GOOD, word), title.trim_end());
             let mut line = |name: &str, value: &str| {
                 out.push_str(&format!("{}  {value}\n", styled(DIM, format!("{name:<9}"))));
@@ -102,13 +109,13 @@ pub fn report(installed: &Installed, format: Format) -> Result<Exit, Failure> {
             if let Some(previous) = previous {
                 line(
                     "before",
-                    &format!("{previous} (`postroom ext upgrade {} --back` returns to it)", text::field(name)),
+                    &format!("{previous} (`postroom ext upgrade {} --back` returns to it)", text::field(&name)),
                 );
             }
             if !granted.is_empty() {
                 line("granted", &granted.join(", "));
             }
-            for warning in warnings {
+            for warning in &warnings {
                 line("note", &text::sentence(warning));
             }
             print::text(&out)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
+use postroom::bus::layout;
 use postroom::extension::install::{InstallError, Installer, Place, Survey};
 use tokio::runtime::Runtime;
 
@@ -11,7 +12,12 @@ use crate::cli::{Cli, Exit, Failure, Global, print, text};
 
 /// The folder of the extensions that belongs to the bus. The bus itself may be out of order: that is no matter of the extensions'.
 pub fn place(global: &Global) -> Result<Place, Failure> {
-    at(&folder(global.bus())?)
+    at(&bus(global)?)
+}
+
+/// The folder of the bus.
+pub fn bus(global: &Global) -> Result<PathBuf, Failure> {
+    folder(global.bus())
 }
 
 /// The folder of the extensions that belongs to this bus folder.
@@ -25,6 +31,13 @@ pub fn at(bus: &Path) -> Result<Place, Failure> {
 /// `a/./b` and the like would be shown to people; the current folder is written as `.`.
 fn within(base: &Path, dir: &str) -> PathBuf {
     if base.as_os_str().is_empty() { PathBuf::from(dir) } else { base.join(dir) }
+}
+
+/// Where an extension of this name has stored something.
+pub fn stored(bus: &Path, name: &str) -> Option<PathBuf> {
+    let folder = bus.join(layout::state_folder(name));
+    let has_any = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    has_any.then_some(folder)
 }
 
 /// Every command of the program itself.

@@ -3,7 +3,7 @@
 use postroom::extension::install::{Candidate, Existing};
 
 use super::add::{Wanted, report};
-use super::place::{installer, place, runtime};
+use super::place::{at, bus, installer, runtime};
 use super::source::Source;
 use crate::cli::{Exit, Failure, Global};
 
@@ -26,7 +26,8 @@ pub struct Upgrade {
 
 impl Upgrade {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let place = place(global)?;
+        let bus = bus(global)?;
+        let place = at(&bus)?;
         let bytes = self.source.map(|source| source.bytes(self.wanted.sha256.as_ref())).transpose()?;
         let runtime = runtime()?;
         let mut installer = installer(place, &runtime)?;
@@ -38,6 +39,6 @@ impl Upgrade {
             }
             None => runtime.block_on(installer.roll_back(&self.name))?,
         };
-        report(&installed, global.format())
+        report(installed, &bus, global.format())
     }
 }

@@ -126,6 +126,9 @@ impl Installer {
         if let (Some(aside), Present::Unusable(reason)) = (aside, present) {
             warnings.push(format!("{name}.wasm was no extension ({reason}), and is now {aside}"));
         }
+        if change == Change::New {
+            warnings.extend(self.inherited(name, &granted));
+        }
         Ok(Installed { name: name.clone(), sha256, about, change, granted, warnings })
     }
 
@@ -158,6 +161,14 @@ impl Installer {
             true => Ok(()),
             false => Err(InstallError::WouldBreak { name: name.to_owned(), others }),
         }
+    }
+
+    /// Grants outlive an extension, and pass to whoever takes the name next.
+    fn inherited(&self, name: &str, granted_now: &[String]) -> Option<String> {
+        let mut granted = self.granted_to(name)?;
+        granted.retain(|grant| !granted_now.contains(grant));
+        let granted = (!granted.is_empty()).then(|| granted.join(", "))?;
+        Some(format!("[extension.{name}] was in {} already, and grants it {granted}", self.place.settings_name()))
     }
 
     fn warnings(&self, name: &str, subcommand: Option<&Command>) -> Vec<String> {

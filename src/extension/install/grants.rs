@@ -47,6 +47,19 @@ impl SettingsFile {
         Ok(SettingsFile { path: self.path.clone(), text, settings })
     }
 
+    /// Everything that reaches beyond the extension and is set for this name; None if nothing at all is set for it.
+    pub(super) fn granted_to(&self, name: &str) -> Option<Vec<String>> {
+        let own = self.settings.extension.get(name)?;
+        let grants = Grant::ALL.into_iter().filter(|grant| own.grants.has(*grant)).map(|grant| grant.to_string());
+        let wasi = [
+            ("WASI environment", own.wasi.environment.is_empty()),
+            ("WASI folders", own.wasi.folders.is_empty()),
+            ("WASI network", own.wasi.network.is_empty()),
+        ];
+        let wasi = wasi.into_iter().filter(|(_, is_empty)| !is_empty).map(|(what, _)| what.to_owned());
+        Some(grants.chain(wasi).collect())
+    }
+
     /// With these grants for this extension; and which of them were not there before.
     pub(super) fn granting(&self, name: &str, grants: &[Grant]) -> Result<(SettingsFile, Vec<String>), InstallError> {
         let mut document = self.document()?;

@@ -73,6 +73,10 @@ impl Place {
         self.settings.parent().unwrap_or(Path::new(""))
     }
 
+    fn settings_name(&self) -> std::borrow::Cow<'_, str> {
+        self.settings.file_name().unwrap_or_default().to_string_lossy()
+    }
+
     fn configuration(&self, settings: &Settings) -> Configuration {
         Configuration::from_settings(settings, self.base_folder())
     }
@@ -128,6 +132,11 @@ impl Installer {
     /// Files that cannot be used.
     pub fn broken(&self) -> &[Broken] {
         &self.broken
+    }
+
+    /// What the settings grant to this name, whoever has it; None if they say nothing of it.
+    pub fn granted_to(&self, name: &str) -> Option<Vec<String>> {
+        self.settings.granted_to(name)
     }
 
     /// Is there something of this name that could be replaced?

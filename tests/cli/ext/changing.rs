@@ -101,7 +101,8 @@ fn what_goes_on_working_stays() {
     std::fs::write(bus.settings(), settings + choice).expect("written");
     let ran = bus.ext(&["rm", "p2"]).fails_with(5);
     assert!(ran.err.contains("p2 stays: user needs it"), "{ran:?}");
-    assert_eq!(bus.ext(&["rm", "p2", "--cascade"]).ok().out, "removed  user\nremoved  p2\n");
+    let removed = bus.ext(&["rm", "p2", "--cascade", "--json"]).ok().json()["removed"].clone();
+    assert_eq!(removed, serde_json::json!(["user", "p2"]));
     bus.ext(&["rm", "p1"]).ok();
 }
 
@@ -142,6 +143,36 @@ fn a_grant_is_written_and_comments_stay() {
     assert_eq!(added["granted"], serde_json::json!(["clock"]));
     let settings = std::fs::read_to_string(bus.settings()).expect("settings");
     assert_eq!(settings, "# mine\n[extensions]\ngrants = []\n\n[extension.it]\ngrants = [\"clock\"]\n");
+}
+
+/// Whoever takes a name gets what was granted to it and stored under it, and is told.
+#[test]
+fn what_stays_of_one_that_is_removed_is_said_then_and_to_the_next() {
+    let bus = Bus::new();
+    bus.built("it", &version(1));
+    let first = bus.ext(&["add", "it.wasm", "--grant", "bus"]).ok();
+    assert!(!first.out.contains("note"), "{first:?}");
+    std::fs::create_dir_all(bus.path(".postroom/state/it")).expect("made");
+    std::fs::write(bus.path(".postroom/state/it/key"), "value").expect("written");
+    let removed = bus.ext(&["rm", "it"]).ok().out;
+    let stays = "stays for the next extension of this name: [extension.it] in the settings (it grants bus), \
+                 and what it has stored in ";
+    assert!(removed.starts_with("removed  it\nnote     ") && removed.contains(stays), "{removed}");
+    assert!(removed.contains("ai-communication/.postroom/state/it\n"), "{removed}");
+    let settings = std::fs::read_to_string(bus.settings()).expect("settings");
+    std::fs::write(bus.settings(), settings + "[extension.it.wasi]\nnetwork = [\"localhost:80\"]\n").expect("written");
+    let next = bus.ext(&["add", "it.wasm", "--grant", "bus", "--grant", "log", "--json"]).ok().json();
+    let warnings = next["warnings"].to_string();
+    assert!(
+        warnings.contains("[extension.it] was in postroom.toml already, and grants it bus, WASI network"),
+        "{next}"
+    );
+    assert!(warnings.contains("has stored something, which is its now"), "{next}");
+    assert_eq!(next["granted"], serde_json::json!(["log"]));
+    // To the one that has the name it is no news, and of another it is not.
+    assert!(!bus.ext(&["upgrade", "it", &bus.built("new", &version(2))]).ok().out.contains("note"));
+    assert!(!bus.add("other", &version(3)).ok().out.contains("note"));
+    assert_eq!(bus.ext(&["rm", "other"]).ok().out, "removed  other\n");
 }
 
 #[test]
