@@ -333,6 +333,29 @@ async fn what_is_undone_takes_back_its_grants_and_no_edit() {
     assert_eq!(now, "# edited\n[extension.ext]\ngrants = [\"log\"]\nconcurrency = 2\n");
 }
 
+/// Whoever only removes finishes what was interrupted, too, and leaves the version before to the next who looks.
+#[tokio::test]
+async fn removing_after_an_interrupted_upgrade_keeps_the_way_back() {
+    let here = Here::new();
+    let (old, new) = (version("1.0.0"), version("2.0.0"));
+    for name in ["ext", "other"] {
+        here.add(name, &old).await.unwrap();
+    }
+    // As it is left by one that was killed after the rename.
+    let under_way = UnderWay::Install { name: "ext".into(), sha256: ComponentHash::of(&new), added_grants: Vec::new() };
+    fs::write(here.path("extensions.lock"), LockFile { under_way: vec![under_way], ..here.lock() }.to_text()).unwrap();
+    fs::write(here.path(&format!(".ext.{}.old", short(&old))), &old).unwrap();
+    fs::remove_file(here.path("ext.wasm")).unwrap();
+    fs::write(here.path("ext.wasm"), &new).unwrap();
+    let (mut remover, told) = Installer::open_to_remove(here.place(), |_| panic!("nobody else is here")).unwrap();
+    assert_eq!(told, ["the installation of ext was interrupted and is finished"]);
+    assert_eq!(remover.remove("other", Dependents::Refuse).unwrap(), ["other"]);
+    drop(remover);
+    let (mut installer, told) = here.open().await;
+    assert_eq!(told, ["extensions.lock was brought up to date: ext"]);
+    assert_eq!(installer.roll_back("ext").await.unwrap().about.version, "1.0.0");
+}
+
 #[tokio::test]
 async fn settings_that_are_wrong_stop_everything() {
     let here = Here::new();

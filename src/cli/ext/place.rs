@@ -60,12 +60,24 @@ pub fn survey(place: &Place) -> Result<Survey, Failure> {
 /// Holds the folder; says whom it waits for, and what it found to be mended.
 pub fn installer(place: Place, runtime: &Runtime) -> Result<Installer, Failure> {
     let folder = text::path(&place.folder);
-    let waiting = |who: &str| print::note(&format!("waiting for {who}, which is changing {folder}"));
-    let (installer, told) = runtime.block_on(Installer::open(place, waiting))?;
+    Ok(told(runtime.block_on(Installer::open(place, |who| waiting(who, &folder)))?))
+}
+
+/// The same to remove something: without running any of it.
+pub fn remover(place: Place) -> Result<Installer, Failure> {
+    let folder = text::path(&place.folder);
+    Ok(told(Installer::open_to_remove(place, |who| waiting(who, &folder))?))
+}
+
+fn waiting(who: &str, folder: &str) {
+    print::note(&format!("waiting for {who}, which is changing {folder}"));
+}
+
+fn told((installer, told): (Installer, Vec<String>)) -> Installer {
     for sentence in told {
         print::note(&text::sentence(&sentence));
     }
-    Ok(installer)
+    installer
 }
 
 impl From<InstallError> for Failure {

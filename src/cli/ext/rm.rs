@@ -5,7 +5,7 @@ use std::path::Path;
 use postroom::extension::install::{Dependents, Installer};
 use serde::Serialize;
 
-use super::place::{at, bus, installer, runtime, stored};
+use super::place::{at, bus, remover, stored};
 use crate::cli::print::Format;
 use crate::cli::{Exit, Failure, Global, print, text};
 
@@ -29,7 +29,7 @@ struct Report {
 impl Rm {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let bus = bus(global)?;
-        let mut installer = installer(at(&bus)?, &runtime()?)?;
+        let mut installer = remover(at(&bus)?)?;
         let dependents = if self.cascade { Dependents::RemoveToo } else { Dependents::Refuse };
         let removed = installer.remove(&self.name, dependents)?;
         let notes = removed.iter().filter_map(|name| stays(&installer, &bus, name)).collect();

@@ -117,11 +117,23 @@ impl Installer {
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     pub async fn open(place: Place, waiting: impl FnOnce(&str)) -> Result<(Installer, Vec<String>), InstallError> {
-        let folder = Folder::hold(&place.folder, waiting)?;
-        let settings = SettingsFile::read(&place.settings)?;
-        let mut installer = Installer { place, folder, settings, lock: LockFile::default(), broken: Vec::new() };
+        let mut installer = Installer::hold(place, waiting)?;
         let told = installer.recover().await?;
         Ok((installer, told))
+    }
+
+    /// The same to remove something, and nothing else: no code of an extension runs. What an extension is that the lock file does not know, is
+    /// not found out.
+    pub fn open_to_remove(place: Place, waiting: impl FnOnce(&str)) -> Result<(Installer, Vec<String>), InstallError> {
+        let mut installer = Installer::hold(place, waiting)?;
+        let told = installer.recover_unlooked()?;
+        Ok((installer, told))
+    }
+
+    fn hold(place: Place, waiting: impl FnOnce(&str)) -> Result<Installer, InstallError> {
+        let folder = Folder::hold(&place.folder, waiting)?;
+        let settings = SettingsFile::read(&place.settings)?;
+        Ok(Installer { place, folder, settings, lock: LockFile::default(), broken: Vec::new() })
     }
 
     /// What is installed.

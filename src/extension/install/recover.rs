@@ -3,7 +3,7 @@
 use super::Installer;
 use super::error::InstallError;
 use super::folder::{self, Hidden};
-use super::survey::{LockState, Survey, survey};
+use super::survey::{LockState, Survey, survey, written};
 use crate::extension::ComponentHash;
 use crate::extension::lock_file::{FILE_NAME, UnderWay};
 use crate::policy::grants::Grant;
@@ -30,6 +30,22 @@ impl Installer {
             self.write_lock()?;
         }
         told.extend(self.remove_old_versions()?);
+        Ok(told)
+    }
+
+    /// The same for one who only removes: the lock file stays as it was written, and no code of an extension runs, least of all of the one that
+    /// is to go. What the lock file does not know the next one looks at who installs something.
+    pub(super) fn recover_unlooked(&mut self) -> Result<Vec<String>, InstallError> {
+        let mut told = self.remove_leftovers()?;
+        let (written, damaged) = written(self.folder.path())?;
+        self.lock = written.unwrap_or_default();
+        if let Some(reason) = damaged {
+            told.push(self.move_lock_aside(&reason)?);
+        }
+        if !self.lock.under_way.is_empty() {
+            told.extend(self.finish_or_undo()?);
+            self.write_lock()?;
+        }
         Ok(told)
     }
 
@@ -87,7 +103,7 @@ impl Installer {
 
     fn move_lock_aside(&self, reason: &str) -> Result<String, InstallError> {
         let aside = self.folder.move_aside(FILE_NAME, "damaged")?;
-        Ok(format!("{FILE_NAME} was damaged ({reason}), is now {aside}, and was made again from the files"))
+        Ok(format!("{FILE_NAME} was damaged ({reason}), is now {aside}, and is made again from the files"))
     }
 
     /// What nobody can need: it was on its way when its writer died, and we are the only ones here. What does not go harms nobody; it is said.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::error::InstallError;
 use super::folder::{self, Found, Hidden};
-use super::{Installer, nodes};
+use super::rehearse::interfaces;
+use super::{Installer, is_built_in, nearest};
 use crate::extension::graph::{Choices, Node, resolve};
 use crate::extension::lock_file::UnderWay;
 use crate::extension::package;
@@ -25,12 +28,15 @@ impl Installer {
     /// # Errors
     /// It is not there, or others need it; then nothing is changed.
     pub fn remove(&mut self, name: &str, dependents: Dependents) -> Result<Vec<String>, InstallError> {
-        if self.is_listed(name)? {
-            self.refuse_directory(name)?;
-        } else {
-            self.installed(name)?;
+        let files = self.files()?;
+        // A name that is not listed may lead anywhere.
+        if !files.iter().any(|file| file.file_name() == Some(OsStr::new(&folder::file(name)))) {
+            let names: Vec<String> = files.iter().map(|file| package::shown_name(file)).collect();
+            let nearest = nearest(name, names.iter());
+            return Err(InstallError::NotInstalled { name: name.to_owned(), nearest });
         }
-        let going = self.with_dependents(name);
+        self.refuse_directory(name)?;
+        let going = self.with_dependents(name, &files);
         let by: Vec<String> = going.iter().filter(|other| *other != name).cloned().collect();
         if !by.is_empty() && dependents == Dependents::Refuse {
             return Err(InstallError::Needed { name: name.to_owned(), by });
@@ -58,11 +64,9 @@ impl Installer {
         Ok(going)
     }
 
-    /// Has a file this name, whatever it is? A name that is not listed may lead anywhere.
-    fn is_listed(&self, name: &str) -> Result<bool, InstallError> {
+    fn files(&self) -> Result<Vec<PathBuf>, InstallError> {
         let path = self.folder.path();
-        let files = package::files(path).map_err(|error| InstallError::folder("list", path, error))?;
-        Ok(files.iter().any(|file| file.file_name() == Some(OsStr::new(&folder::file(name)))))
+        package::files(path).map_err(|error| InstallError::folder("list", path, error))
     }
 
     fn refuse_directory(&self, name: &str) -> Result<(), InstallError> {
@@ -112,9 +116,18 @@ impl Installer {
     }
 
     /// The name, behind everything that works now and would not without it. Whoever finds another provider stays.
-    fn with_dependents(&self, name: &str) -> Vec<String> {
+    fn with_dependents(&self, name: &str, files: &[PathBuf]) -> Vec<String> {
         let configuration = self.place.configuration(self.settings.settings());
-        without(name, nodes(&self.lock.extensions), configuration.choices())
+        let nodes = files.iter().filter_map(|file| self.node(file)).collect();
+        without(name, nodes, configuration.choices())
+    }
+
+    /// What the file offers and needs: as the lock file has it, or from its bytes. Nothing of it runs.
+    fn node(&self, file: &Path) -> Option<Node> {
+        let name = package::name(file).ok()?;
+        let known = self.lock.of_file(&name, &fs::metadata(file).ok()?).map(|locked| locked.interfaces.clone());
+        let interfaces = known.or_else(|| interfaces(&package::read(file).ok()?).ok())?;
+        Some(interfaces.node(&name, is_built_in))
     }
 }
 

@@ -41,11 +41,7 @@ pub enum LockState {
 /// # Panics
 /// Outside of a tokio runtime with its timer enabled.
 pub(super) async fn survey(folder: &Path, configuration: &Configuration) -> Result<Survey, InstallError> {
-    let (written, damaged) = match LockFile::read(folder) {
-        Ok(lock) => (lock, None),
-        Err(LockError::Damaged { reason, .. }) => (None, Some(reason)),
-        Err(error @ (LockError::Newer { .. } | LockError::Io { .. })) => return Err(error.into()),
-    };
+    let (written, damaged) = written(folder)?;
     let was_there = written.is_some();
     let written = written.unwrap_or_default();
     let files = package::files(folder).map_err(|error| InstallError::folder("list", folder, error))?;
@@ -73,6 +69,15 @@ pub(super) async fn survey(folder: &Path, configuration: &Configuration) -> Resu
         None => LockState::Behind { names },
     };
     Ok(Survey { extensions, resolution, broken, lock, written })
+}
+
+/// The lock file, or why it cannot be relied on.
+pub(super) fn written(folder: &Path) -> Result<(Option<LockFile>, Option<String>), InstallError> {
+    match LockFile::read(folder) {
+        Ok(lock) => Ok((lock, None)),
+        Err(LockError::Damaged { reason, .. }) => Ok((None, Some(reason))),
+        Err(error @ (LockError::Newer { .. } | LockError::Io { .. })) => Err(error.into()),
+    }
 }
 
 struct Compared {

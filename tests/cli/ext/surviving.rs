@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::components::{failing_at_init, version};
+use crate::components::{failing_at_init, importer, provider, version};
 use crate::runner::{Bus, Ran, finish, program, wait_for};
 
 #[test]
@@ -34,6 +34,31 @@ fn ext(bus: &Bus, cache: &Path, arguments: &[&str]) -> Ran {
 
 fn compiled(cache: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(cache.join("compiled")).expect("listed").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// What never was compiled has not run. The lock file knows none of these, and a damaged one knows nothing at all.
+#[test]
+fn removing_runs_nothing_of_what_is_there() {
+    let (bus, cache) = (Bus::new(), tempfile::TempDir::new().expect("a folder"));
+    std::fs::create_dir_all(bus.extensions()).expect("made");
+    for (name, bytes) in
+        [("bad", failing_at_init()), ("base", provider(1)), ("user", importer(1)), ("a", version(1)), ("b", version(2))]
+    {
+        bus.put(&format!("{name}.wasm"), bytes);
+    }
+    assert_eq!(ext(&bus, cache.path(), &["rm", "bad"]).ok().out, "removed  bad\n");
+    let ran = ext(&bus, cache.path(), &["rm", "base"]).fails_with(5);
+    assert!(ran.err.contains("base stays: user needs it"), "{ran:?}");
+    let ran = ext(&bus, cache.path(), &["rm", "bass"]).fails_with(6);
+    assert!(ran.err.contains("did you mean base?"), "{ran:?}");
+    bus.put("extensions.lock", "garbage");
+    let ran = ext(&bus, cache.path(), &["rm", "base", "--cascade"]).ok();
+    assert_eq!(ran.out, "removed  user\nremoved  base\n");
+    assert!(ran.err.contains("is now extensions.lock.damaged-1"), "{ran:?}");
+    ext(&bus, cache.path(), &["rm", "a"]).ok();
+    assert!(!cache.path().join("compiled").exists(), "something was compiled");
+    // The next one who looks finds the rest.
+    assert_eq!(bus.listed(), [("b".to_owned(), true)]);
 }
 
 #[test]
