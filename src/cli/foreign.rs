@@ -1,9 +1,9 @@
-//! Subcommands that extensions add: `postroom NAME ARGUMENTS` where NAME is none of ours. What there is stands in the lock file; nothing
-//! else is read until one of them runs.
+//! Subcommands that extensions add: `postroom NAME ARGUMENTS` where NAME is none of ours. What the lock file says of files that it knows is
+//! believed; a file that it does not know is looked at if it exports a subcommand.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -32,8 +32,8 @@ pub fn run(command_line: impl IntoIterator<Item = OsString>) -> Result<Option<Ex
     // Without a workspace there are no extensions, and the name is simply unknown.
     let Ok(bus) = folder(global.bus()) else { return Ok(None) };
     let place = place::at(&bus)?;
-    let Some(offered) = offered(&place.folder).into_iter().find(|offered| offered.command.name == name) else {
-        return Ok(None);
+    let Some(offered) = offered(&place)?.into_iter().find(|offered| offered.command.name == name) else {
+        return lost(&place, name).map_or(Ok(None), Err);
     };
     if arguments.first().is_some_and(|first| *first == "--help" || *first == "-h") {
         print::text(&help(&offered))?;
@@ -74,18 +74,27 @@ fn help(Offered { extension, command }: &Offered) -> String {
 }
 
 /// The subcommands of the installed extensions that are not hidden behind one of ours or another's, by name of the extension.
-fn offered(folder: &Path) -> Vec<Offered> {
+fn offered(place: &Place) -> Result<Vec<Offered>, Failure> {
     let built_in = place::built_in();
     let mut offered: Vec<Offered> = Vec::new();
-    for (extension, locked) in LockFile::of_folder(folder).extensions {
-        let Some(command) = locked.subcommand else { continue };
+    for (extension, command) in place::runtime()?.block_on(place.subcommands())? {
         let is_taken =
             built_in.contains(&command.name) || offered.iter().any(|other| other.command.name == command.name);
         if !is_taken {
             offered.push(Offered { extension, command });
         }
     }
-    offered
+    Ok(offered)
+}
+
+/// Nobody has it now. Who had it when the lock file was written?
+fn lost(place: &Place, subcommand: &str) -> Option<Failure> {
+    let lock = LockFile::of_folder(&place.folder);
+    let had = |command: &Command| command.name == subcommand;
+    let (name, _) = lock.extensions.iter().find(|(_, locked)| locked.subcommand.as_ref().is_some_and(had))?;
+    let name = text::field(name);
+    let what = format!("{} was a subcommand of {name}, whose file has changed or is gone", text::field(subcommand));
+    Some(Failure::new(Exit::Failure, what).with_hint("see `postroom ext check`"))
 }
 
 /// Our own command line with the subcommands of the extensions of the nearest workspace, to say what there is.
@@ -93,7 +102,9 @@ pub fn augmented() -> clap::Command {
     let named = std::env::var_os("POSTROOM_BUS").map(PathBuf::from);
     let place = folder(named.as_deref()).ok().and_then(|bus| place::at(&bus).ok());
     let mut command = Cli::command();
-    for Offered { extension, command: offered } in place.iter().flat_map(|place| offered(&place.folder)) {
+    // What cannot be found out is not listed; the command that meets it says why.
+    let all = place.and_then(|place| offered(&place).ok()).unwrap_or_default();
+    for Offered { extension, command: offered } in all {
         let about = format!("{} [extension {}]", text::field(&offered.about), text::field(&extension));
         let of_extension = clap::Command::new(offered.name).about(about).override_help(text::lines(&offered.usage));
         command = command.subcommand(of_extension);

@@ -32,6 +32,7 @@ mod restore;
 mod survey;
 mod trial;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use add::{Candidate, Change, Existing, Installed};
@@ -42,7 +43,7 @@ pub use trial::Trial;
 
 use super::graph::{Interface, Node};
 use super::lock_file::{LockFile, Locked};
-use super::{Broken, Configuration, ExtensionHost, LoadError};
+use super::{Broken, Command, Configuration, ExtensionHost, LoadError};
 use crate::policy::Settings;
 use folder::Folder;
 use grants::SettingsFile;
@@ -88,6 +89,15 @@ impl Place {
     pub async fn survey(&self) -> Result<Survey, InstallError> {
         let settings = SettingsFile::read(&self.settings)?;
         survey::survey(&self.folder, &self.configuration(settings.settings())).await
+    }
+
+    /// The subcommands of what is installed, by name of the extension.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub async fn subcommands(&self) -> Result<BTreeMap<String, Command>, InstallError> {
+        let settings = SettingsFile::read(&self.settings)?;
+        survey::subcommands(&self.folder, &self.configuration(settings.settings())).await
     }
 
     /// The extensions, ready to be called: as a service has them, what the lock file knows not looked at again.

@@ -9,7 +9,7 @@ use super::error::InstallError;
 use super::{nearest, nodes, rehearse};
 use crate::extension::graph::{Resolution, resolve};
 use crate::extension::lock_file::{FILE_NAME, LockError, LockFile, Locked};
-use crate::extension::{Broken, Configuration, package};
+use crate::extension::{Broken, Command, Configuration, package};
 
 /// A look at the folder.
 #[derive(Debug)]
@@ -69,6 +69,30 @@ pub(super) async fn survey(folder: &Path, configuration: &Configuration) -> Resu
         None => LockState::Behind { names },
     };
     Ok(Survey { extensions, resolution, broken, lock, written })
+}
+
+/// The interface of a subcommand, without its version.
+const CLI: &str = "postroom:extension/cli";
+
+/// The subcommands of what is installed, by name of the extension. A file that the lock file does not know is loaded and asked only if it
+/// exports one.
+///
+/// # Panics
+/// Outside of a tokio runtime with its timer enabled.
+pub(super) async fn subcommands(
+    folder: &Path,
+    configuration: &Configuration,
+) -> Result<BTreeMap<String, Command>, InstallError> {
+    let files = package::files(folder).map_err(|error| InstallError::folder("list", folder, error))?;
+    let Compared { mut extensions, mut unknown, .. } = compare(&LockFile::of_folder(folder), &files);
+    unknown.retain(|file| {
+        let interfaces = package::read(file).and_then(|bytes| rehearse::interfaces(&bytes));
+        interfaces.is_ok_and(|interfaces| interfaces.exports.iter().any(|export| export.name == CLI))
+    });
+    if !unknown.is_empty() {
+        extensions.extend(rehearse::look_at(folder, &unknown, configuration).await?.0);
+    }
+    Ok(extensions.into_iter().filter_map(|(name, locked)| Some((name, locked.subcommand?))).collect())
 }
 
 /// The lock file, or why it cannot be relied on.

@@ -1,7 +1,7 @@
 //! Subcommands that extensions add.
 
 use crate::components::{version, with_subcommand};
-use crate::runner::{Bus, run_in};
+use crate::runner::{Bus, program, run_in};
 
 #[test]
 fn it_is_listed_runs_and_its_exit_code_is_passed_on() {
@@ -68,12 +68,45 @@ fn a_built_in_name_wins_and_elsewhere_it_is_unknown() {
 fn a_file_that_changed_runs_as_what_it_is_now() {
     let bus = Bus::new();
     bus.add("counter", &with_subcommand("count-up")).ok();
-    let file = bus.workspace().join("extensions/counter.wasm");
-    std::fs::write(&file, version(1)).expect("written");
-    bus.run(&["count-up"]).fails_with(1);
-    std::fs::write(&file, "garbage").expect("written");
-    let ran = bus.run(&["count-up"]).fails_with(1);
-    assert!(ran.err.contains("counter cannot be used"), "{ran:?}");
-    std::fs::remove_file(&file).expect("removed");
-    bus.run(&["count-up"]).fails_with(1);
+    let lost = |what: &str| {
+        let ran = bus.run(&["count-up"]).fails_with(1);
+        let said = "count-up was a subcommand of counter, whose file has changed or is gone";
+        assert!(ran.err.contains(said) && ran.err.contains("postroom ext check"), "{what}: {ran:?}");
+        assert!(!bus.run(&["--help"]).ok().out.contains("count-up"), "{what}");
+    };
+    bus.put("counter.wasm", version(1));
+    lost("another extension");
+    bus.put("counter.wasm", "garbage");
+    lost("no extension");
+    bus.put("counter.wasm", with_subcommand("count-more"));
+    lost("another subcommand");
+    assert_eq!(bus.run(&["count-more", "x"]).code, 1);
+    std::fs::remove_file(bus.extensions().join("counter.wasm")).expect("removed");
+    lost("nothing");
+    // The next change brings the lock file up to date; then nobody ever had it.
+    bus.add("other", &version(2)).ok();
+    assert_eq!(bus.run(&["count-up"]).code, 2);
+}
+
+/// A service takes up what anybody puts there; so does the command line.
+#[test]
+fn a_file_that_nobody_installed_has_its_subcommand() {
+    let bus = Bus::new();
+    std::fs::create_dir_all(bus.extensions()).expect("made");
+    bus.put("counter.wasm", with_subcommand("count-up"));
+    bus.put("bad.wasm", "garbage");
+    assert!(bus.run(&["--help"]).ok().out.contains("count-up"));
+    assert_eq!(bus.run(&["count-up", "a", "b", "c", "d"]).code, 4);
+    assert!(bus.run(&["count-up", "--help"]).ok().out.contains("usage: count-up ARGUMENT..."));
+}
+
+/// Who exports no subcommand is not asked for one: what never was compiled has not run.
+#[test]
+fn a_wrong_word_runs_nothing_of_what_is_there() {
+    let (bus, cache) = (Bus::new(), tempfile::TempDir::new().expect("a folder"));
+    std::fs::create_dir_all(bus.extensions()).expect("made");
+    bus.put("it.wasm", version(1));
+    let mut wrong = program(bus.workspace());
+    assert_eq!(wrong.env("POSTROOM_CACHE", cache.path()).arg("statsu").output().expect("ran").status.code(), Some(2));
+    assert!(!cache.path().join("compiled").exists(), "something was compiled");
 }
