@@ -34,7 +34,7 @@ pub struct Add {
 /// What is said about a component that is to be installed.
 #[derive(Debug, clap::Args)]
 pub struct Wanted {
-    /// Refuse a file with another SHA-256
+    /// Refuse a file with another SHA-256; of WebAssembly text, that of the binary will do, too
     #[arg(long, value_name = "HEX")]
     pub sha256: Option<ComponentHash>,
     /// Grant this to it in postroom.toml (bus, invoke, state, log, config, clock, random, wasi); may be repeated

@@ -49,19 +49,27 @@ impl Source {
         stem.unwrap_or(&last).to_owned()
     }
 
-    /// The component, whose file must have this hash, where one is given.
+    /// The component, whose file must have this hash, where one is given. Of text the hash of the binary will do: that is the one which is shown
+    /// of what is installed.
     pub fn bytes(&self, expected: Option<&ComponentHash>) -> Result<Vec<u8>, Failure> {
         let bytes = match self {
             Source::File(path) => from_file(path)?,
             Source::Url(uri) => from_server(uri, expected)?,
         };
         let found = ComponentHash::of(&bytes);
-        if let Some(expected) = expected.filter(|expected| **expected != found) {
-            let what = self.shown();
-            return Err(Failure::new(Exit::Refused, format!("{what} has another SHA-256 than it should: {found}"))
-                .with_hint(format!("expected was {expected}; do not install it unless you know why")));
+        let translated = binary(bytes, &self.shown());
+        match expected {
+            Some(expected) if *expected != found => match translated {
+                Ok(bytes) if ComponentHash::of(&bytes) == *expected => Ok(bytes),
+                Ok(_) | Err(_) => Err(self.another(expected, &found)),
+            },
+            Some(_) | None => translated,
         }
-        binary(bytes, &self.shown())
+    }
+
+    fn another(&self, expected: &ComponentHash, found: &ComponentHash) -> Failure {
+        Failure::new(Exit::Refused, format!("{} has another SHA-256 than it should: {found}", self.shown()))
+            .with_hint(format!("expected was {expected}; do not install it unless you know why"))
     }
 
     fn shown(&self) -> String {

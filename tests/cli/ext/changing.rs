@@ -130,6 +130,25 @@ fn the_sum_is_checked_before_anything_else() {
     bus.ext(&["add", &path, "--sha256", &hash(1).to_uppercase()]).ok();
 }
 
+/// What was printed when it was installed is taken the next time, and so is what `sha256sum` says of the file.
+#[test]
+fn the_sum_of_text_is_that_of_the_text_or_of_the_binary() {
+    let bus = Bus::new();
+    bus.ext(&["new", "hello", "--lang", "wat"]).ok();
+    let text = std::fs::read(bus.workspace().join("hello/hello.wat")).expect("made");
+    let installed = bus.ext(&["add", "hello/hello.wat", "--json"]).ok().json()["sha256"].clone();
+    for hash in [installed.as_str().expect("a hash"), &ComponentHash::of(&text).to_string()] {
+        bus.ext(&["add", "hello/hello.wat", "--sha256", hash]).ok();
+    }
+    let wrong = ComponentHash::of(b"").to_string();
+    let ran = bus.ext(&["add", "hello/hello.wat", "--sha256", &wrong]).fails_with(5);
+    assert!(ran.err.contains(&ComponentHash::of(&text).to_string()) && ran.err.contains(&wrong), "{ran:?}");
+    // What is neither is refused for its sum, not for what is wrong in it.
+    std::fs::write(bus.workspace().join("bad.wat"), "(component (core modul))").expect("written");
+    let ran = bus.ext(&["add", "bad.wat", "--sha256", &wrong]).fails_with(5);
+    assert!(ran.err.contains("another SHA-256"), "{ran:?}");
+}
+
 #[test]
 fn a_grant_is_written_and_comments_stay() {
     let bus = Bus::new();
