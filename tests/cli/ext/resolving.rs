@@ -64,21 +64,25 @@ fn two_offer_the_same() {
     assert_eq!(bus.ext(&["deps", "--json"]).ok().json()["links"][0]["provider"], "one");
 }
 
+/// Neither could be installed first, so a circle is closed by another version of one that others need.
 #[test]
 fn they_need_each_other() {
     let bus = Bus::new();
-    let both = |number, offered: &str, needed: &str| both(number, offered, needed, SUM);
-    // Neither can come first, whichever way round.
-    std::fs::create_dir_all(bus.workspace().join("extensions")).expect("made");
-    std::fs::write(bus.workspace().join("extensions/a.wasm"), both(1, "calc:a/lib@1.0.0", "calc:b/lib@1.0.0"))
-        .expect("written");
-    let ran = bus.add("b", &both(2, "calc:b/lib@1.0.0", "calc:a/lib@1.0.0")).fails_with(5);
-    assert!(ran.err.contains("b needs calc:a/lib@1.0.0") || ran.err.contains("a -> b"), "{ran:?}");
-    std::fs::write(bus.workspace().join("extensions/b.wasm"), both(2, "calc:b/lib@1.0.0", "calc:a/lib@1.0.0"))
-        .expect("written");
+    let circle = "they need each other in a circle: a -> b -> a";
+    let alone = offering(1, "calc:a/lib@1.0.0", "sum", SUM);
+    let closing = both(3, "calc:a/lib@1.0.0", "calc:b/lib@1.0.0", SUM);
+    bus.add("a", &alone).ok();
+    bus.add("b", &both(2, "calc:b/lib@1.0.0", "calc:a/lib@1.0.0", SUM)).ok();
+    let ran = bus.ext(&["upgrade", "a", &bus.built("closing", &closing)]).fails_with(5);
+    assert!(ran.err.contains(&format!("a cannot be installed: {circle}")), "{ran:?}");
+    assert_eq!(bus.installed("a"), Some(alone));
+    bus.ext(&["check"]).ok();
+    // Nobody asks somebody who puts it there.
+    bus.put("a.wasm", closing);
     let ran = bus.ext(&["check"]);
     assert_eq!(ran.code, 7);
-    assert!(ran.out.contains("they need each other in a circle: a -> b -> a"), "{ran:?}");
+    assert!(ran.out.contains(circle), "{ran:?}");
+    assert_eq!(bus.listed(), [("a".to_owned(), false), ("b".to_owned(), false)]);
 }
 
 #[test]
