@@ -12,6 +12,7 @@ mod ls;
 mod new;
 pub mod place;
 mod rm;
+mod server;
 mod source;
 mod test;
 mod upgrade;

@@ -1,20 +1,13 @@
 //! Where a component comes from: a file, or a server. WebAssembly text is taken, too, and translated.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use postroom::extension::{COMPONENT_BYTES, ComponentHash};
 use ureq::http::Uri;
 
-use crate::cli::{Exit, Failure, print, text, units};
-
-/// Until the server answers at all.
-const CONNECT: Duration = Duration::from_secs(30);
-/// For all of it: 256 MiB in this time are 0.15 MiB a second.
-const DOWNLOAD: Duration = Duration::from_secs(1_800);
-const READ_AT_A_TIME: usize = 64 << 10;
+use super::server::download;
+use crate::cli::{Exit, Failure, text, units};
 
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -54,7 +47,7 @@ impl Source {
     pub fn bytes(&self, expected: Option<&ComponentHash>) -> Result<Vec<u8>, Failure> {
         let bytes = match self {
             Source::File(path) => from_file(path)?,
-            Source::Url(uri) => from_server(uri, expected)?,
+            Source::Url(uri) => download(uri, expected)?,
         };
         let found = ComponentHash::of(&bytes);
         let translated = binary(bytes, &self.shown());
@@ -93,7 +86,7 @@ fn from_file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(failed)
 }
 
-fn too_large(what: &str) -> Failure {
+pub(super) fn too_large(what: &str) -> Failure {
     Failure::new(Exit::Refused, format!("{what} is larger than {}", units::bytes(COMPONENT_BYTES)))
 }
 
@@ -107,62 +100,6 @@ fn binary(bytes: Vec<u8>, shown: &str) -> Result<Vec<u8>, Failure> {
         Ok(binary) => Ok(binary.into_owned()),
         Err(error) => Err(Failure::new(Exit::Refused, format!("{shown} is no WebAssembly text: {error}"))),
     }
-}
-
-/// May the address be asked as it is? What comes over http can be changed by anybody on the way.
-fn check_transport(uri: &Uri, expected: Option<&ComponentHash>) -> Result<(), Failure> {
-    let is_here = matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    if uri.scheme_str() == Some("http") && expected.is_none() && !is_here {
-        let what = text::field(&uri.to_string());
-        return Err(Failure::new(Exit::Usage, format!("{what} is not protected on its way"))
-            .with_hint("use https, or say with --sha256 what must arrive"));
-    }
-    Ok(())
-}
-
-fn from_server(uri: &Uri, expected: Option<&ComponentHash>) -> Result<Vec<u8>, Failure> {
-    check_transport(uri, expected)?;
-    let shown = text::field(&uri.to_string());
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Failure, text::sentence(&format!("cannot download {shown}: {error}")))
-    };
-    let is_https = uri.scheme_str() == Some("https");
-    let config = ureq::Agent::config_builder()
-        .https_only(is_https)
-        // Without protection, another server could be named on the way.
-        .max_redirects(if is_https { 5 } else { 0 })
-        .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(CONNECT))
-        .timeout_global(Some(DOWNLOAD))
-        .user_agent(concat!("postroom/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let mut response = ureq::Agent::new_with_config(config).get(uri.clone()).call().map_err(|e| failed(&e))?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(failed(&format!("the server answers {status}")));
-    }
-    let length = response.body().content_length();
-    if length.is_some_and(|length| length > COMPONENT_BYTES) {
-        return Err(too_large(&shown));
-    }
-    let bar = print::progress(length.unwrap_or(0), "downloading");
-    let mut reader = response.body_mut().with_config().limit(COMPONENT_BYTES + 1).reader();
-    let mut bytes = Vec::new();
-    let mut part = vec![0; READ_AT_A_TIME];
-    loop {
-        match reader.read(&mut part) {
-            Ok(0) => break,
-            Ok(read) => bytes.extend_from_slice(&part[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(&error)),
-        }
-        if bytes.len() as u64 > COMPONENT_BYTES {
-            return Err(too_large(&shown));
-        }
-        bar.set_position(bytes.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -182,22 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_asked() {
-        let hash = ComponentHash::of(b"");
-        let check = |text: &str, hash| match text.parse().expect("a source") {
-            Source::Url(uri) => check_transport(&uri, hash).is_ok(),
-            Source::File(path) => panic!("{path:?}"),
-        };
-        assert!(check("https://example.org/a.wasm", None));
-        assert!(!check("http://example.org/a.wasm", None));
-        assert!(check("http://example.org/a.wasm", Some(&hash)));
-        for here in ["http://127.0.0.1:8080/a.wasm", "http://localhost/a.wasm", "http://[::1]:1/a.wasm"] {
-            assert!(check(here, None), "{here}");
-        }
-        for elsewhere in ["http://127.0.0.1.example.org/a", "http://localhost.example.org/a", "http://me@example.org/a"]
-        {
-            assert!(!check(elsewhere, None), "{elsewhere}");
-        }
+    fn what_is_no_address_of_a_server() {
         for wrong in ["ftp://a/b", "file:///etc/passwd", "https://", "https:///a"] {
             assert!(wrong.parse::<Source>().is_err(), "{wrong}");
         }

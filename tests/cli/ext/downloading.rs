@@ -80,3 +80,29 @@ fn what_could_be_changed_on_its_way_is_not_asked_for() {
     assert!(ran.err.contains("--sha256"), "{ran:?}");
     assert_eq!(bus.ext(&["add", "ftp://example.invalid/it.wasm"]).code, 2);
 }
+
+/// Also where the sum says what must arrive: who answers is not who was asked.
+#[test]
+fn without_protection_no_other_server_is_asked() {
+    let bus = Bus::new();
+    let there = server(found(&version(1))) + "/it.wasm";
+    let moved = format!("HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let url = server(moved.into_bytes()) + "/it.wasm";
+    let hash = ComponentHash::of(&version(1)).to_string();
+    for arguments in [&["add", &url][..], &["add", &url, "--sha256", &hash]] {
+        let ran = bus.ext(arguments).fails_with(1);
+        assert!(ran.err.contains("302"), "{ran:?}");
+    }
+    assert!(bus.listed().is_empty());
+}
+
+/// A server that does not speak TLS is not asked without it.
+#[test]
+fn https_is_never_less() {
+    let bus = Bus::new();
+    let url = server(found(&version(1))).replace("http://", "https://") + "/it.wasm";
+    let hash = ComponentHash::of(&version(1)).to_string();
+    let ran = bus.ext(&["add", &url, "--sha256", &hash]).fails_with(1);
+    assert!(ran.err.contains("cannot download"), "{ran:?}");
+    assert!(bus.listed().is_empty());
+}

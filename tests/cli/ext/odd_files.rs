@@ -24,7 +24,7 @@ fn odd(bus: &Bus, kind: &str, name: &str) {
         "a socket" => drop(std::os::unix::net::UnixListener::bind(&path).expect("bound")),
         "an unreadable file" => {
             std::fs::write(&path, version(7)).expect("written");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).expect("set");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).expect("set");
         }
         "a file without end" => {
             let file = std::fs::File::create(&path).expect("made");
