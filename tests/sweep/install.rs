@@ -82,7 +82,8 @@ impl Scene {
     }
 
     /// What is wrong after the interruption and one more command, which changes something else.
-    fn findings(&self, one_by_one: bool, grants: bool, old: Files<'_>, new: Files<'_>) -> Vec<String> {
+    fn findings(&self, change: &Change<'_>) -> Vec<String> {
+        let Change { one_by_one, old, new, .. } = *change;
         let mut findings = Vec::new();
         let each_is_one = old
             .iter()
@@ -96,7 +97,7 @@ impl Scene {
             findings.push(format!("the next command fails: {}", String::from_utf8_lossy(&next.stderr)));
         }
         let said = String::from_utf8_lossy(&next.stderr).into_owned();
-        if said.contains("is finished") && grants && !self.settings().contains("grants = [\"bus\"]") {
+        if said.contains("is finished") && change.grants() && !self.settings().contains("grants = [\"bus\"]") {
             findings.push("it is said to be finished, but the grant is not there".into());
         }
         if !self.has(old) && !self.has(new) {
@@ -110,7 +111,10 @@ impl Scene {
         }
         findings.extend(self.leftovers());
         let check = self.output(&["ext", "check", "--json"]);
-        if !check.status.success() || !String::from_utf8_lossy(&check.stdout).contains("\"lock\":\"current\"") {
+        let is_spoiled = change.spoiled.is_some() && self.has(old);
+        if check.status.success() == is_spoiled
+            || !String::from_utf8_lossy(&check.stdout).contains("\"lock\":\"current\"")
+        {
             findings.push(format!("ext check: {}", String::from_utf8_lossy(&check.stdout)));
         }
         findings
@@ -144,6 +148,8 @@ struct Change<'a> {
     /// What it installs; `@name` among the arguments stands for the path of one.
     sources: &'a [(&'a str, Vec<u8>)],
     arguments: &'a [&'a str],
+    /// What somebody does to this file before.
+    spoiled: Option<(&'a str, &'a [u8])>,
     /// Files may go one after the other.
     one_by_one: bool,
     old: Files<'a>,
@@ -167,6 +173,9 @@ impl Change<'_> {
 
     fn interrupted(&self, what: &str, plan: Plan) -> Verdict {
         let scene = Scene::new(self.installed);
+        if let Some((name, bytes)) = self.spoiled {
+            fs::write(scene.extensions().join(format!("{name}.wasm")), bytes).expect("written");
+        }
         let arguments = self.spelled(&scene);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         assert!(scene.has(self.old), "{}", scene.tree());
@@ -175,8 +184,7 @@ impl Change<'_> {
         let Some(step) = &report.hit else {
             assert_eq!(report.ending, Ending::Exit(0), "{}", told());
             assert!(scene.has(self.new), "{}", told());
-            let grants = self.arguments.contains(&"--grant");
-            assert_eq!(scene.settings().contains("grants = [\"bus\"]"), grants, "{}", told());
+            assert_eq!(scene.settings().contains("grants = [\"bus\"]"), self.grants(), "{}", told());
             return Verdict::Past;
         };
         let mut findings = Vec::new();
@@ -186,8 +194,12 @@ impl Change<'_> {
             Ending::Exit(_) | Ending::Signal(libc::SIGKILL) => {}
             Ending::Signal(signal) => findings.push(format!("it was ended by signal {signal}")),
         }
-        findings.extend(scene.findings(self.one_by_one, self.arguments.contains(&"--grant"), self.old, self.new));
+        findings.extend(scene.findings(self));
         Verdict::on(format!("{what} {step}"), findings, told)
+    }
+
+    fn grants(&self) -> bool {
+        self.arguments.contains(&"--grant")
     }
 
     fn spelled(&self, scene: &Scene) -> Vec<String> {
@@ -205,6 +217,7 @@ fn add() {
         installed: &[],
         sources: &[("it", version(1))],
         arguments: &["ext", "add", "@it", "--name", "it", "--grant", "bus"],
+        spoiled: None,
         one_by_one: false,
         old: &[("it", None)],
         new: &[("it", Some(version(1)))],
@@ -219,9 +232,25 @@ fn add_a_grant() {
         installed: &[("it", version(1))],
         sources: &[("it", version(1))],
         arguments: &["ext", "add", "@it", "--name", "it", "--grant", "bus"],
+        spoiled: None,
         one_by_one: false,
         old: &[("it", Some(version(1)))],
         new: &[("it", Some(version(1)))],
+    }
+    .sweep();
+}
+
+/// What is no extension keeps its name until the new one has it.
+#[test]
+fn add_over_what_is_no_extension() {
+    Change {
+        installed: &[("it", version(1))],
+        sources: &[("it", version(2))],
+        arguments: &["ext", "add", "@it", "--name", "it", "--force", "--grant", "bus"],
+        spoiled: Some(("it", b"garbage")),
+        one_by_one: false,
+        old: &[("it", Some(b"garbage".to_vec()))],
+        new: &[("it", Some(version(2)))],
     }
     .sweep();
 }
@@ -232,6 +261,7 @@ fn upgrade() {
         installed: &[("it", version(0)), ("it", version(1))],
         sources: &[("it", version(2))],
         arguments: &["ext", "upgrade", "it", "@it", "--grant", "bus"],
+        spoiled: None,
         one_by_one: false,
         old: &[("it", Some(version(1)))],
         new: &[("it", Some(version(2)))],
@@ -245,6 +275,7 @@ fn roll_back() {
         installed: &[("it", version(1)), ("it", version(2))],
         sources: &[],
         arguments: &["ext", "upgrade", "it", "--back"],
+        spoiled: None,
         one_by_one: false,
         old: &[("it", Some(version(2)))],
         new: &[("it", Some(version(1)))],
@@ -258,6 +289,7 @@ fn remove() {
         installed: &[("it", version(1)), ("it", version(2))],
         sources: &[],
         arguments: &["ext", "rm", "it"],
+        spoiled: None,
         one_by_one: false,
         old: &[("it", Some(version(2)))],
         new: &[("it", None)],
@@ -272,6 +304,7 @@ fn remove_with_what_needs_it() {
         installed: &[("base", provider(1)), ("user", importer(1))],
         sources: &[],
         arguments: &["ext", "rm", "base", "--cascade"],
+        spoiled: None,
         one_by_one: true,
         old: &[("base", Some(provider(1))), ("user", Some(importer(1)))],
         new: &[("base", None), ("user", None)],

@@ -51,7 +51,7 @@ fn lock(place: &Place, survey: &Survey) -> Option<Finding> {
     };
     let finding = Finding::note("extensions-lock", what)
         .because("what it does not know is read, compiled and asked anew at each start, which takes longer")
-        .mend("every change mends it, such as adding an extension that is there already: `postroom ext add PATH`")
+        .mend("installing an extension mends it, also one that is there already: `postroom ext add PATH`")
         .at(Survey::lock_path(&place.folder));
     Some(finding)
 }

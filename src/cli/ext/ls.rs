@@ -51,7 +51,9 @@ impl Ls {
             }
         }
         if let LockState::Behind { .. } | LockState::Damaged { .. } = survey.lock {
-            print::note("extensions.lock does not say what is there; the next change of an extension mends that");
+            print::note(
+                "extensions.lock does not say what is there; the next `postroom ext add` or `upgrade` mends that",
+            );
         }
         Ok(Exit::Ok)
     }

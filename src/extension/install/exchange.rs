@@ -84,7 +84,7 @@ impl Installer {
         }
         (self.settings, carried.granted) = self.settings.grant(name, grants, &self.folder)?;
         if let Present::Unusable(_) = exchange.present {
-            carried.aside = Some(self.folder.move_aside(&own, "aside")?);
+            carried.aside = Some(self.folder.set_aside(&own)?);
         }
         self.folder.rename(staged, &own)?;
         self.folder.sync()
@@ -123,7 +123,7 @@ impl Installer {
             };
         }
         if let Some(aside) = aside {
-            let _ = self.folder.rename_new(&aside, &own);
+            let _ = self.folder.put_back(&aside, &own);
         }
         let _ = self.folder.sync();
         if let Ok(settings) = self.settings.take_back(name, added_grants, &self.folder) {

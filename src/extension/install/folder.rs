@@ -3,6 +3,7 @@
 //! | name | what it is |
 //! | --- | --- |
 //! | `NAME.wasm` | an installed extension; the only names that the service looks at |
+//! | `NAME.wasm.aside-N` | had that name, and was no extension |
 //! | `.NAME.HASH.new` | complete, on its way to that name |
 //! | `.NAME.HASH.old` | the version before, for a roll-back |
 //! | `.check-ID/` | links that show the set as it would be |
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fs2::FileExt as _;
@@ -165,13 +167,44 @@ impl Folder {
         }
     }
 
-    /// Moves what has a name to the first free one of `NAME.aside-1`, `NAME.aside-2` and so on; the new name.
+    /// Moves what has a name to the first free one of `NAME.ENDING-1`, `NAME.ENDING-2` and so on; the new name.
     pub(super) fn move_aside(&self, name: &str, ending: &str) -> Result<String, InstallError> {
+        self.first_free(name, ending, |aside| self.rename_new(name, aside))
+    }
+
+    /// Gives what has a name a second one, `NAME.aside-1` and so on, so that the first can be taken whole or not at all. What can have only one
+    /// name, such as a folder, is moved.
+    pub(super) fn set_aside(&self, name: &str) -> Result<String, InstallError> {
+        self.first_free(name, "aside", |aside| match sys::linkat(&self.fd, name, &self.fd, aside, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(_) => self.rename_new(name, aside),
+        })
+    }
+
+    /// Undoes that.
+    pub(super) fn put_back(&self, aside: &str, name: &str) -> Result<(), InstallError> {
+        let which = |name: &str| {
+            let metadata = fs::symlink_metadata(self.path.join(name)).ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        if !self.rename_new(aside, name)? && which(aside) == which(name) {
+            return self.remove(aside);
+        }
+        Ok(())
+    }
+
+    fn first_free(
+        &self,
+        name: &str,
+        ending: &str,
+        take: impl Fn(&str) -> Result<bool, InstallError>,
+    ) -> Result<String, InstallError> {
         let mut number = 1_u64;
         loop {
-            let aside = format!("{name}.{ending}-{number}");
-            if self.rename_new(name, &aside)? {
-                return Ok(aside);
+            let free = format!("{name}.{ending}-{number}");
+            if take(&free)? {
+                return Ok(free);
             }
             number += 1;
         }
