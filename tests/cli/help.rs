@@ -776,7 +776,7 @@ fn ext_add() {
               [env: POSTROOM_BUS]
 
           --sha256 <HEX>
-              Refuse a file with another SHA-256
+              Refuse a file with another SHA-256; of WebAssembly text, that of the binary will do, too
 
           --grant <GRANT>
               Grant this to it in postroom.toml (bus, invoke, state, log, config, clock, random, wasi);
@@ -927,7 +927,7 @@ fn ext_upgrade() {
               Print data as JSON, one value a line, in the shapes of docs/commands.md
 
           --sha256 <HEX>
-              Refuse a file with another SHA-256
+              Refuse a file with another SHA-256; of WebAssembly text, that of the binary will do, too
 
           --grant <GRANT>
               Grant this to it in postroom.toml (bus, invoke, state, log, config, clock, random, wasi);
