@@ -70,6 +70,10 @@ impl SettingsFile {
 
     /// Without these grants for this extension.
     pub(super) fn without(&self, name: &str, grants: &[String]) -> Result<SettingsFile, InstallError> {
+        if grants.is_empty() {
+            // An empty list or table is the user's.
+            return Ok(self.clone());
+        }
         let mut document = self.document()?;
         take_back(&mut document, name, grants);
         self.with_text(document.to_string())
@@ -239,6 +243,8 @@ mod tests {
         }
         let (same, added) = file("[extension.a]\ngrants = [\"bus\"]\n").granting("a", &[Grant::Bus]).unwrap();
         assert_eq!((same.text.as_str(), added.len()), ("[extension.a]\ngrants = [\"bus\"]\n", 0));
+        let empty = "[extension.a]\ngrants = []\n";
+        assert_eq!(file(empty).without("a", &[]).unwrap().text, empty);
     }
 
     #[test]

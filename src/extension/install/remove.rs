@@ -57,10 +57,10 @@ impl Installer {
             self.lock.under_way.clear();
             return Err(error);
         }
-        self.finish_removals()?;
         for name in unknown {
             self.remove_unknown(&name)?;
         }
+        self.finish_removals()?;
         Ok(going)
     }
 
@@ -76,12 +76,13 @@ impl Installer {
         }
     }
 
-    /// Removes what the lock file cannot speak about: it has no content that could be told again, or a name that no extension can have.
+    /// Removes what cannot be under way in the lock file: it has no content that could be told again, or a name that no extension can have.
     fn remove_unknown(&mut self, name: &str) -> Result<(), InstallError> {
         self.folder.remove(&folder::file(name))?;
         self.remove_kept(name)?;
+        self.lock.extensions.remove(name);
         self.broken.retain(|broken| broken.name != name);
-        self.folder.sync()
+        Ok(())
     }
 
     /// Carries out what is under way.

@@ -53,6 +53,14 @@ fn what_is_no_regular_file_is_removed_by_name() {
         assert_eq!(bus.ext(&["rm", "odd"]).ok().out, "removed  odd\n", "{kind}");
         assert_eq!(bus.files(), [".install-lock", "extensions.lock"], "{kind}");
     }
+    // Also where it has taken the place of an extension; then nothing is left of that.
+    bus.add("odd", &version(1)).ok();
+    bus.ext(&["upgrade", "odd", &bus.built("new", &version(2))]).ok();
+    std::fs::remove_file(bus.extensions().join("odd.wasm")).expect("removed");
+    odd(&bus, "a FIFO", "odd");
+    bus.ext(&["rm", "odd"]).ok();
+    assert_eq!(bus.files(), [".install-lock", "extensions.lock"]);
+    assert_eq!(bus.ext(&["check", "--json"]).ok().json()["lock"], "current");
     // So is what has a name that no extension can have.
     bus.put("a b.wasm", version(1));
     bus.ext(&["rm", "a b"]).ok();
