@@ -188,6 +188,9 @@ impl Change<'_> {
             return Verdict::Past;
         };
         let mut findings = Vec::new();
+        if matches!(report.ending, Ending::Exit(1..)) && scene.has(self.old) && scene.tree().contains(".aside-") {
+            findings.push("it failed, and what it moved aside is not where it was".to_owned());
+        }
         match report.ending {
             Ending::Exit(0) if !scene.has(self.new) => findings.push("it said nothing of a failure".to_owned()),
             Ending::Exit(1..) if !report.output.contains("error: ") => findings.push("it did not say why".to_owned()),
