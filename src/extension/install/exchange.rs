@@ -51,7 +51,8 @@ impl Installer {
             Found::Unreadable(reason) => Present::Unusable(reason),
             Found::File(sha256) if self.lock.extensions.contains_key(name) => Present::Component(sha256),
             Found::File(sha256) => {
-                let read = package::read(&self.folder.path().join(&own)).and_then(|bytes| interfaces(&bytes));
+                let read = package::read(&self.folder.path().join(&own)).map_err(String::from);
+                let read = read.and_then(|bytes| interfaces(&bytes));
                 read.map_or_else(Present::Unusable, |_| Present::Component(sha256))
             }
         }

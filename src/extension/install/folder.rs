@@ -143,7 +143,7 @@ impl Folder {
     /// its writer, a device may have no end.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, InstallError> {
         package::read_regular(&self.path.join(name))
-            .map_err(|reason| self.error("read", name, io::Error::other(reason)))
+            .map_err(|why| self.error("read", name, io::Error::other(why.reason)))
     }
 
     /// What has this name now.
@@ -154,7 +154,7 @@ impl Folder {
             Ok(metadata) if metadata.is_dir() => Found::Directory,
             Ok(_) | Err(_) => match package::read_regular(&path) {
                 Ok(bytes) => Found::File(ComponentHash::of(&bytes)),
-                Err(reason) => Found::Unreadable(reason),
+                Err(why) => Found::Unreadable(why.reason),
             },
         }
     }

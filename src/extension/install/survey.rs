@@ -86,7 +86,7 @@ pub(super) async fn subcommands(
     let files = package::files(folder).map_err(|error| InstallError::folder("list", folder, error))?;
     let Compared { mut extensions, mut unknown, .. } = compare(&LockFile::of_folder(folder), &files);
     unknown.retain(|file| {
-        let interfaces = package::read(file).and_then(|bytes| rehearse::interfaces(&bytes));
+        let interfaces = package::read(file).map_err(String::from).and_then(|bytes| rehearse::interfaces(&bytes));
         interfaces.is_ok_and(|interfaces| interfaces.exports.iter().any(|export| export.name == CLI))
     });
     if !unknown.is_empty() {
