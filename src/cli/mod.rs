@@ -37,7 +37,7 @@ mod workspace;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -138,25 +138,37 @@ pub fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
     {
         return Ok(exit);
     }
-    let with_extensions = match foreign::lists_commands(answer) {
-        true => foreign::augmented().try_get_matches_from(std::env::args_os()).err(),
+    let lists_commands = foreign::lists_commands(answer);
+    let whole = || if lists_commands { foreign::augmented() } else { Cli::command() };
+    let with_extensions = match lists_commands {
+        true => whole().try_get_matches_from(std::env::args_os()).err(),
         false => None,
     };
-    Ok(say(with_extensions.as_ref().unwrap_or(answer)))
+    Ok(say(with_extensions.as_ref().unwrap_or(answer), whole()))
 }
 
-fn say(answer: &clap::Error) -> Exit {
-    if !answer.use_stderr() {
-        // Nobody reads what we would say about a closed terminal.
-        let _ = answer.print();
-        return Exit::Ok;
+fn say(answer: &clap::Error, whole: clap::Command) -> Exit {
+    let harmless = harmless_text(whole);
+    match (harmless, answer.use_stderr()) {
+        (None, _) => {
+            // Nobody reads what we would say about a closed terminal.
+            let _ = answer.print();
+        }
+        (Some(text), true) => print::note(&text),
+        // As above.
+        (Some(text), false) => _ = print::line(&text),
     }
-    let plain = answer.render().to_string();
-    let harmless = text::lines(&plain);
-    if harmless == plain.trim_end_matches('\n') {
-        let _ = answer.print();
-    } else {
-        print::note(&harmless);
-    }
-    Exit::Usage
+    if answer.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// The answer to our own command line with every character made visible that acts on a terminal. `None`: it has none, so it may
+/// be printed as it is.
+///
+/// Asked for once more without styles: then an escape sequence in it cannot be clap's own, and the text is not what clap has
+/// stripped of such sequences already.
+fn harmless_text(whole: clap::Command) -> Option<String> {
+    let plain = whole.styles(clap::builder::Styles::plain());
+    let raw = plain.try_get_matches_from(std::env::args_os()).err()?.render().ansi().to_string();
+    let harmless = text::lines(&raw);
+    (harmless != raw.trim_end_matches('\n')).then_some(harmless)
 }

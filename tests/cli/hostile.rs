@@ -1,7 +1,9 @@
 //! Nothing that a message says reaches the terminal as it is: no control character but the newline, none that changes the
 //! direction of writing or hides text; in every command that shows anything, also when colours are on.
 
-use super::runner::{Bus, Ran, program};
+use std::process::Stdio;
+
+use super::runner::{Bus, Ran, finish, program};
 
 /// An escape sequence, a C1 control, a bidirectional override, an invisible tag, a carriage return.
 const EVIL: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{e0041}\r";
@@ -20,6 +22,24 @@ fn is_harmless(text: &str) -> bool {
 #[track_caller]
 fn harmless(ran: &Ran) {
     assert!(is_harmless(&ran.out) && is_harmless(&ran.err), "{ran:?}");
+}
+
+/// The same command as on a terminal: with colours, and nothing else that acts on it. (clap strips every escape sequence on its way
+/// into a pipe, a stranger's too, so only this shows what a terminal gets.)
+#[track_caller]
+fn harmless_in_colour(bus: &Bus, command: &[&str]) -> Ran {
+    let ran = in_colour(bus, command);
+    let style = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
+    for text in [&ran.out, &ran.err] {
+        assert!(is_harmless(&style.replace_all(text, "")), "{command:?}: {ran:?}");
+    }
+    ran
+}
+
+fn in_colour(bus: &Bus, command: &[&str]) -> Ran {
+    let mut command_line = program(bus.workspace());
+    command_line.env("CLICOLOR_FORCE", "1").args(command).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command_line.spawn().expect("started"))
 }
 
 /// A bus on which every text that a stranger can choose is hostile.
@@ -61,10 +81,18 @@ fn no_command_shows_it() {
         &["send", "--to", &evil_name, "--action", "a"],
         &["send", "--to", "a", "--action", &evil_name],
         &["ack", &evil_name],
+        &["list", &evil_name],
+        &["list", "--limit", &evil_name],
+        &[&evil_name],
+        &["help", &evil_name],
+        &[&format!("--{evil_name}")],
+        &["status", &format!("--{evil_name}")],
+        &["status", &evil_name],
     ] {
         for json in [&[][..], &["--json"]] {
-            let ran = bus.run(&[command, json].concat());
-            harmless(&ran);
+            let command = [command, json].concat();
+            harmless(&bus.run(&command));
+            harmless_in_colour(&bus, &command);
         }
     }
     for letter in bus.dead_letters(2) {
@@ -83,14 +111,28 @@ fn colours_are_the_only_escape_sequences() {
     for command in
         [&["list", "--limit", "0"][..], &["dead-letter", "list"], &["tail", "--no-follow"], &["trace", "good"]]
     {
-        let ran = program(bus.workspace()).env("CLICOLOR_FORCE", "1").args(command).output().expect("ran");
-        let out = String::from_utf8(ran.stdout).expect("UTF-8");
+        let out = harmless_in_colour(&bus, command).out;
         assert!(out.contains("\u{1b}["), "{command:?} has colours: {out:?}");
-        let style = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
-        assert!(is_harmless(&style.replace_all(&out, "")), "{command:?}: {out:?}");
         let plain = program(bus.workspace()).args(command).output().expect("ran");
         assert!(is_harmless(&String::from_utf8(plain.stdout).expect("UTF-8")), "{command:?}");
     }
+}
+
+/// A colour is harmless only where it is ours.
+#[test]
+fn a_wrong_command_line_has_no_colours_of_its_own() {
+    let bus = Bus::new();
+    let red = "x\u{1b}[31mEVIL";
+    let send = ["send", "--to", "a", "--action", red, "--priority"];
+    for wrong in [&["list", red][..], &[red], &["status", &format!("--{red}")], &["list", "--limit", red], &send] {
+        let ran = in_colour(&bus, wrong);
+        assert_eq!(ran.code, 2, "{wrong:?}: {ran:?}");
+        assert!(!ran.err.contains(red), "{wrong:?}: {ran:?}");
+    }
+    let ran = in_colour(&bus, &["list", red]);
+    assert!(ran.err.contains("\\u{1b}[31mEVIL"), "it is shown, made visible: {ran:?}");
+    let ran = in_colour(&bus, &["list", "nothing-evil"]);
+    assert!(ran.err.contains("\u{1b}["), "our own colours stay: {ran:?}");
 }
 
 #[test]
