@@ -2,6 +2,7 @@
 //! session.
 
 mod bench;
+mod calls;
 #[path = "../support/components.rs"]
 mod components;
 mod demo;

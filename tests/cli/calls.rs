@@ -1,0 +1,69 @@
+//! `call` with an id that was used before: for another message, and for the same one.
+
+use super::runner::{Bus, finish, lines, next_with};
+
+const ECHO: [&str; 7] = ["call", "--to", "postroom", "--action", "mcp.core.echo", "--id", "same"];
+
+/// Calls with so much time that only who waits in vain ends by it.
+fn call(bus: &Bus, more: &[&str]) -> super::runner::Ran {
+    bus.run(&[&ECHO[..], &["--timeout", "60s"], more].concat())
+}
+
+#[test]
+fn an_id_of_another_message_is_refused_and_nothing_stays() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    assert_eq!(call(&bus, &["1"]).ok().line(), "1");
+    for _ in 0..2 {
+        let ran = call(&bus, &["2"]).fails_with(5);
+        assert!(ran.err.contains("error: id-conflict:") && ran.out.is_empty(), "{ran:?}");
+        assert!(bus.names("inbox/cli").is_empty());
+    }
+    let to_many = [&ECHO[..], &["--to", "nobody", "--timeout", "60s", "--json"]].concat();
+    let conflict = bus.run(&to_many);
+    assert_eq!((conflict.code, conflict.json()["error"]["code"].as_str()), (5, Some("id-conflict")), "{conflict:?}");
+    service.stop();
+}
+
+/// What answers the first message is no answer to another one of the same id.
+#[test]
+fn an_answer_that_lay_there_before_does_not_answer_another_message() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    call(&bus, &["1", "--keep"]).ok();
+    let ran = call(&bus, &["2"]).fails_with(5);
+    assert!(ran.err.contains("id-conflict"), "{ran:?}");
+    assert_eq!(bus.names("inbox/cli"), ["same.reply.json"], "the first one's answer stays");
+    service.stop();
+}
+
+#[test]
+fn the_same_message_again_is_not_waited_for() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    call(&bus, &["1", "--keep"]).ok();
+    assert_eq!(call(&bus, &["1"]).ok().line(), "1", "its answer is still there");
+    let ran = call(&bus, &["1"]).fails_with(5);
+    assert!(ran.err.contains("same was sent before with the same content and has been answered"), "{ran:?}");
+    assert!(ran.err.contains("postroom trace same"), "{ran:?}");
+    service.stop();
+}
+
+#[test]
+fn the_same_message_again_gets_the_answer_that_is_still_to_come() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    std::fs::create_dir(bus.path("inbox/helper")).expect("made");
+    let ask = ["--to", "helper", "--action", "help", "--id", "q"];
+    bus.run(&[&["send"][..], &ask].concat()).ok();
+    let mut calling = bus.start(&[&["call"][..], &ask, &["--timeout", "60s"]].concat());
+    let said = lines(calling.stderr.take().expect("a pipe"));
+    next_with(&said, "this very message was sent before; waiting for the answer to the first");
+    let answer = ["send", "--from", "helper", "--to", "cli", "--action", "help", "--reply-to", "q", "7"];
+    bus.run(&answer).ok();
+    assert_eq!(finish(calling).ok().line(), "7");
+    // Somebody else may have taken the answer of an agent, too.
+    let ran = bus.run(&[&["call"][..], &ask, &["--timeout", "60s"]].concat()).fails_with(5);
+    assert!(ran.err.contains("has been answered"), "{ran:?}");
+    service.stop();
+}
