@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use postroom::bus::Disk;
 use postroom::bus::disk::{Moved, Sync};
-use postroom::message::{Given, Message};
+use postroom::message::{AgentId, Code, Given, Message};
 use uuid::Uuid;
 
+use super::ext::place;
 use super::workspace::Workspace;
 use super::{Exit, Failure, text, units};
 
@@ -18,7 +19,25 @@ pub fn check(written: String, workspace: &Workspace) -> Result<Message, Failure>
         return Err(Failure::new(Exit::Refused, says).with_hint("the limit is bus.max_message_bytes in postroom.toml"));
     }
     let given = Given { file_identity: (0, 0), now_ms: units::now_ms() };
-    Ok(Message::parse(written, given)?)
+    let message = Message::parse(written, given)?;
+    match is_taken(message.sender(), workspace)? {
+        true => Err(not_its_name(message.sender())),
+        false => Ok(message),
+    }
+}
+
+/// Is it the service's own name or an extension's? A file in the drop cannot be from them.
+fn is_taken(sender: &AgentId, workspace: &Workspace) -> Result<bool, Failure> {
+    let extension = place::at(&workspace.bus)?.folder.join(format!("{sender}.wasm"));
+    Ok(sender.is_postroom() || extension.is_file())
+}
+
+fn not_its_name(sender: &AgentId) -> Failure {
+    let code = Code::NotPermitted;
+    let says = format!(
+        "{code}: the name {sender} belongs to the service or an extension; no message can be dropped as theirs"
+    );
+    Failure::new(Exit::Refused, says).with_hint("use a name of your own: --from NAME")
 }
 
 /// Drops a checked message; returns its path in the bus. From then on it is accepted.

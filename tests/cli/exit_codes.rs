@@ -68,6 +68,11 @@ fn timeout_is_4() {
     assert!(ran.err.contains("no message for me"), "{ran:?}");
 }
 
+/// How many messages the drop has.
+fn dropped(bus: &Bus) -> usize {
+    bus.names("").iter().filter(|name| name.ends_with(".json")).count()
+}
+
 #[test]
 fn refused_is_5() {
     let bus = Bus::new();
@@ -78,6 +83,15 @@ fn refused_is_5() {
     assert!(
         bus.run(&["list", "drop", "--json"]).json()["states"][0]["messages"].as_array().expect("a list").is_empty()
     );
+
+    // Names that no sender has: refused before anything is written.
+    std::fs::create_dir(bus.workspace().join("extensions")).expect("made");
+    std::fs::write(bus.workspace().join("extensions/ext-sum.wasm"), crate::components::version(1)).expect("written");
+    for (command, name) in [("send", "postroom"), ("call", "postroom"), ("send", "ext-sum"), ("call", "ext-sum")] {
+        let ran = bus.run(&[command, "--from", name, "--to", "postroom", "--action", "mcp.core.ping"]).fails_with(5);
+        assert!(ran.err.contains("error: not-permitted:") && ran.err.contains(name), "{ran:?}");
+        assert_eq!((bus.names("inbox").len(), dropped(&bus)), (0, 0), "nothing was written");
+    }
 
     let service = bus.serve();
     let ran = bus.run(&["call", "--to", "nobody", "--action", "b"]).fails_with(5);
