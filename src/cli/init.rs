@@ -15,7 +15,8 @@ const SCHEMA_PATH: &str = "schema/message.schema.json";
 
 /// Make a bus: its folders, its settings, and its documentation
 ///
-/// Nothing that is there is changed or removed. Without --bus the folder is ai-communication/ in the current folder.
+/// Nothing that is there is changed or removed. Without --bus the folder is ai-communication/ in the current folder,
+/// which must not lie in a bus itself.
 #[derive(Debug, clap::Args)]
 pub struct Init {}
 

@@ -62,11 +62,22 @@ pub fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The folder that `init` makes: the named one, or one in the current folder.
+/// The folder that `init` makes: the named one, or one in the current folder, unless that is within a bus.
 pub fn new_folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    match named {
-        Some(named) => Ok(named.to_owned()),
-        None => Ok(current_folder()?.join(layout::BUS)),
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let here = current_folder()?;
+    match here.ancestors().find(|folder| folder.join(layout::FORMAT).exists()) {
+        None => Ok(here.join(layout::BUS)),
+        // Nobody would look for a bus there, and every command below it would find this one and not the outer.
+        Some(bus) => {
+            let says =
+                format!("the current folder is in the bus {}: no bus is made inside of another", text::path(bus));
+            Err(Failure::new(Exit::Usage, says).with_hint(
+                "to make what is missing of that bus, do it in the folder above; --bus DIR names any place you like",
+            ))
+        }
     }
 }
 

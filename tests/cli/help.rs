@@ -81,7 +81,7 @@ fn init() {
     Make a bus: its folders, its settings, and its documentation
 
     Nothing that is there is changed or removed. Without --bus the folder is ai-communication/ in the
-    current folder.
+    current folder, which must not lie in a bus itself.
 
     Usage: postroom init [OPTIONS]
 

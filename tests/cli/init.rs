@@ -58,6 +58,20 @@ fn a_second_init_keeps_what_is_there() {
 }
 
 #[test]
+fn no_bus_is_made_inside_of_another_unless_named() {
+    let bus = Bus::new();
+    for inside in ["", "inbox", "archive"] {
+        let before = bus.names(inside);
+        let ran = run_in(&bus.path(inside), &["init"]).fails_with(2);
+        assert!(ran.err.contains("no bus is made inside of another") && ran.err.contains("--bus DIR"), "{ran:?}");
+        assert_eq!(bus.names(inside), before);
+    }
+    run_in(&bus.path("inbox"), &["--bus", "named", "init"]).ok();
+    assert!(bus.path("inbox/named/.postroom/format").exists());
+    bus.run(&["init"]).ok();
+}
+
+#[test]
 fn a_named_bus_has_its_settings_beside_it() {
     let top = TempDir::new().expect("a folder");
     for name in ["bus", "deep/er/bus", "./other"] {
