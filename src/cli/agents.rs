@@ -6,6 +6,7 @@ use std::path::Path;
 use postroom::bus::layout;
 use postroom::bus::view::View;
 use postroom::control::Registration;
+use postroom::message::AgentId;
 use serde::Serialize;
 
 use super::print::{BOLD, DIM, Format, GOOD, WARN};
@@ -56,28 +57,40 @@ struct Report {
     agents: Vec<Agent>,
 }
 
-/// Everybody on the bus, by name.
+/// The agent of this name. None: a message cannot be addressed to an agent by it.
+pub fn name(text: &str) -> Option<AgentId> {
+    AgentId::parse(text).ok().filter(|name| !name.is_postroom())
+}
+
+/// What an agent has registered as. None: it has not, or its file cannot be understood, of which `doctor` tells.
+pub fn registration(view: &View, agent: &AgentId) -> Result<Option<Registration>, Failure> {
+    let read = view.read(&layout::agent_file(agent.as_str()), REGISTRATION_MAX)?;
+    Ok(read.and_then(|read| serde_json::from_slice(&read).ok()))
+}
+
+/// Everybody on the bus, by name. Folders and files of other names are nobody's.
 pub fn on(view: &View, now_ms: u64) -> Result<Vec<Agent>, Failure> {
     let mut registered = BTreeMap::new();
-    for name in view.names(Path::new(layout::AGENTS))? {
-        let Some(agent) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
-        let Some(read) = view.read(&layout::agent_file(agent), REGISTRATION_MAX)? else { continue };
-        // What cannot be read is no registration of ours; `doctor` says so.
-        registered.insert(agent.to_owned(), serde_json::from_slice::<Registration>(&read).ok());
+    for file in view.names(Path::new(layout::AGENTS))? {
+        let agent = file.to_str().and_then(|file| file.strip_suffix(".json")).and_then(name);
+        let Some(agent) = agent else { continue };
+        if let Some(registration) = registration(view, &agent)? {
+            registered.insert(agent, Some(registration));
+        }
     }
-    for agent in view.inboxes()? {
+    for agent in view.inboxes()?.iter().filter_map(|folder| name(folder)) {
         registered.entry(agent).or_insert(None);
     }
     let mut agents = Vec::with_capacity(registered.len());
     for (agent, registration) in registered {
         let mut waiting = 0;
-        view.each_in_inbox(&agent, &mut |_| waiting += 1)?;
+        view.each_in_inbox(agent.as_str(), &mut |_| waiting += 1)?;
         let presence = match &registration {
             None => Presence::InboxOnly,
             Some(registration) if registration.is_away(now_ms) => Presence::Away,
             Some(_) => Presence::Present,
         };
-        agents.push(Agent { agent, presence, waiting, registration });
+        agents.push(Agent { agent: agent.to_string(), presence, waiting, registration });
     }
     Ok(agents)
 }

@@ -97,7 +97,7 @@ fn look(view: &View, at: u64) -> Result<Report, Failure> {
             processing: view.count(State::Processing)?,
             deferred: view.count(State::Deferred)?,
             held: view.count(State::Held)?,
-            inbox: agents.iter().map(|agent| agent.waiting).sum(),
+            inbox: view.count(State::Inbox)?,
             dead_letter: view.count(State::DeadLetter)?,
             archived_today: archived(view, &time::day(at))?,
         },

@@ -89,6 +89,77 @@ fn strangers_and_leftovers() {
     finds(&bus, "moved-aside");
 }
 
+/// The notes of a kind, with the folder of each.
+fn notes(bus: &Bus, check: &str) -> Vec<(String, String)> {
+    let report = bus.run(&["doctor", "--json"]).json();
+    let findings = report["findings"].as_array().expect("a list").iter().filter(|finding| finding["check"] == check);
+    let text = |finding: &Value, name: &str| finding[name].as_str().expect("a text").to_owned();
+    findings.map(|finding| (text(finding, "path"), text(finding, "what"))).collect()
+}
+
+#[test]
+fn files_in_a_wrong_place() {
+    let bus = Bus::new();
+    for (folder, name) in [
+        ("", "A.JSON"),
+        ("agents", "bad.json"),
+        ("archive", "mine.json"),
+        ("dead-letter", "mine.json"),
+        ("deferred", "mine.json"),
+        ("held", "mine.json"),
+        ("inbox", "stray.json"),
+        ("processing", "mine.json"),
+        (".postroom/ids", "garbage"),
+    ] {
+        assert!(notes(&bus, "foreign-file").is_empty());
+        let path = bus.path(folder).join(name);
+        std::fs::write(&path, super::runner::message("m", "you")).expect("written");
+        let found = notes(&bus, "foreign-file");
+        assert_eq!(found.len(), 1, "{folder}: {found:?}");
+        let place = if folder.is_empty() { "." } else { folder };
+        assert!(found[0].0 == place && found[0].1.ends_with(&format!(": {name}")), "{folder}: {found:?}");
+        std::fs::remove_file(&path).expect("removed");
+    }
+    // A registration under another's name is nobody's.
+    let registration = r#"{"agent":"a","name":"A","version":"1","capabilities":[],"registeredAt":1,"lastSeen":1}"#;
+    std::fs::write(bus.path("agents/a.json"), registration).expect("written");
+    assert!(notes(&bus, "foreign-file").is_empty());
+    std::fs::rename(bus.path("agents/a.json"), bus.path("agents/b.json")).expect("renamed");
+    assert_eq!(notes(&bus, "foreign-file").len(), 1);
+}
+
+/// On a bus that was used in every way nothing is foreign.
+#[test]
+fn what_the_service_itself_puts_there_is_in_its_place() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
+    bus.run(&["call", "--from", "a", "--to", "postroom", "--action", "mcp.core.register", card]).ok();
+    bus.run(&["call", "--to", "nobody", "--action", "x"]).fails_with(5);
+    bus.run(&["send", "--to", "a", "--action", "x", "--delay", "1h"]).ok();
+    bus.run(&["send", "--to", "a", "--to", "nobody", "--action", "x"]).ok();
+    symlink("/etc/hostname", bus.path("link.json")).expect("linked");
+    bus.dead_letters(3);
+    wait_for("the delay", || (bus.names("deferred").len() == 1).then_some(()));
+    assert_eq!((notes(&bus, "foreign-file"), notes(&bus, "foreign-folder")), (vec![], vec![]));
+    service.stop();
+    assert_eq!((notes(&bus, "foreign-file"), notes(&bus, "foreign-folder")), (vec![], vec![]));
+}
+
+#[test]
+fn inboxes_that_nobody_can_have() {
+    let bus = Bus::new();
+    for name in ["FOO BAR", "con", "postroom", "good"] {
+        std::fs::create_dir(bus.path("inbox").join(name)).expect("made");
+    }
+    let found = notes(&bus, "foreign-folder");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].0 == "inbox" && found[0].1.ends_with(": FOO BAR, con, postroom"), "{found:?}");
+    let agents = bus.run(&["agents", "--json"]).ok().json();
+    let names: Vec<&Value> = agents["agents"].as_array().expect("a list").iter().map(|agent| &agent["agent"]).collect();
+    assert_eq!(names, ["good"], "only who can be addressed");
+}
+
 #[test]
 fn surroundings() {
     let bus = Bus::new();

@@ -5,6 +5,7 @@
 
 mod extensions;
 mod folders;
+mod misplaced;
 mod service;
 mod strangers;
 mod surroundings;
@@ -118,8 +119,11 @@ fn examine(bus: &Path) -> Result<Vec<Finding>, Failure> {
     findings.extend(extensions::extensions(&patient));
     findings.extend(strangers::at_the_top(&patient)?);
     findings.extend(strangers::moved_aside(&patient)?);
+    findings.extend(misplaced::files(&patient));
+    findings.extend(misplaced::inboxes(&patient));
     // Without its format file it is no bus, which `missing` has said.
     if let Ok(view) = View::open(bus) {
+        findings.extend(misplaced::registrations(&patient, &view)?);
         let active = service::active(&patient, &view)?;
         findings.extend(service::rooms(&patient, active.is_attended)?);
         findings.extend(active.findings);

@@ -81,7 +81,8 @@ fn age(patient: &Patient, path: &Path) -> Result<u64, Failure> {
     Ok(patient.now_ms.saturating_sub(u64::try_from(changed).unwrap_or(0).saturating_mul(1_000)))
 }
 
-fn some(names: &[String]) -> String {
+/// As many names as one finding shows.
+pub fn some(names: &[String]) -> String {
     let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| text::field(name)).collect();
     if names.len() > SHOWN {
         shown.push(format!("and {} more", names.len() - SHOWN));
