@@ -6,8 +6,9 @@ use postroom::bus::disk::{is_folder, is_regular};
 use postroom::bus::layout;
 use rustix::fs::{Access, AtFlags, accessat};
 
+use super::strangers::some;
 use super::{Finding, Patient};
-use crate::cli::Failure;
+use crate::cli::{Failure, units};
 
 const MAKE: &str = "`postroom init` makes what is missing and leaves the rest as it is";
 
@@ -63,27 +64,13 @@ pub fn permissions(patient: &Patient) -> Result<Vec<Finding>, Failure> {
     for folder in all {
         let named = if folder.is_empty() { "the bus folder" } else { folder };
         let path = if folder.is_empty() { "." } else { folder };
-        let Some(stat) = patient.disk.stat(Path::new(path))?.filter(is_folder) else { continue };
-        let mode = stat.st_mode & 0o777;
-        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-        if accessat(patient.disk.root(), path, access, AtFlags::empty()).is_err() {
-            findings.push(
-                Finding::problem(
-                    "not-writable",
-                    format!("{named} cannot be read and written by this user (mode {mode:03o})"),
-                )
-                .because("every step of a message is a rename, which needs write permission on both folders")
-                .mend(format!("chown it to the user that runs the service, and `chmod 700 {path}` in the bus"))
-                .at(path),
-            );
+        let Some(mode) = mode(patient, Path::new(path))? else { continue };
+        if !is_writable(patient, Path::new(path)) {
+            let what = format!("{named} cannot be read and written by this user (mode {mode:03o})");
+            findings.push(not_writable(what, path));
         }
-        if mode & 0o022 != 0 {
-            findings.push(
-                Finding::problem("open-to-others", format!("other users can write to {named} (mode {mode:03o})"))
-                    .because("whoever can write there can send as anybody, and change what the service relies on")
-                    .mend(format!("`chmod 700 {path}` in the bus"))
-                    .at(path),
-            );
+        if mode & OTHERS_WRITE != 0 {
+            findings.push(open_to_others(format!("other users can write to {named} (mode {mode:03o})"), path));
         } else if mode & 0o055 != 0 && folder.is_empty() {
             findings.push(
                 Finding::note("not-private", format!("other users can look into {named} (mode {mode:03o})"))
@@ -93,5 +80,61 @@ pub fn permissions(patient: &Patient) -> Result<Vec<Finding>, Failure> {
             );
         }
     }
+    findings.extend(inboxes(patient)?);
     Ok(findings)
+}
+
+/// The same for the inbox of each agent: a message whose answer could not be put into its sender's is refused.
+fn inboxes(patient: &Patient) -> Result<Vec<Finding>, Failure> {
+    let (mut closed, mut open) = (Vec::new(), Vec::new());
+    // An inbox is made by anybody's umask, and most of them stand in a folder that lets nobody through.
+    let others_come_near = mode(patient, Path::new("."))?.is_some_and(|mode| mode & OTHERS_ENTER != 0);
+    // One that cannot be listed was found above.
+    for inbox in patient.disk.list(Path::new(layout::INBOX)).unwrap_or_default() {
+        let (path, name) = (Path::new(layout::INBOX).join(&inbox.name), inbox.name.to_string_lossy().into_owned());
+        let Some(mode) = mode(patient, &path)? else { continue };
+        if !is_writable(patient, &path) {
+            closed.push(name.clone());
+        }
+        if mode & OTHERS_WRITE != 0 && others_come_near {
+            open.push(name);
+        }
+    }
+    let is = |names: &[String]| units::count(names.len(), "inbox", "inboxes");
+    let closed = (!closed.is_empty()).then(|| {
+        let what = format!("{} cannot be read and written by this user: {}", is(&closed), some(&closed));
+        not_writable(what, &format!("{}/NAME", layout::INBOX))
+    });
+    let open = (!open.is_empty()).then(|| {
+        let what = format!("other users can write to {}: {}", is(&open), some(&open));
+        open_to_others(what, &format!("{}/NAME", layout::INBOX))
+    });
+    Ok(closed.into_iter().chain(open).map(|it| it.at(layout::INBOX)).collect())
+}
+
+const OTHERS_WRITE: u32 = 0o022;
+const OTHERS_ENTER: u32 = 0o011;
+
+/// The mode of a folder; `None` of anything else.
+fn mode(patient: &Patient, path: &Path) -> Result<Option<u32>, Failure> {
+    Ok(patient.disk.stat(path)?.filter(is_folder).map(|stat| stat.st_mode & 0o777))
+}
+
+fn is_writable(patient: &Patient, path: &Path) -> bool {
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    accessat(patient.disk.root(), path, access, AtFlags::empty()).is_ok()
+}
+
+fn not_writable(what: String, path: &str) -> Finding {
+    Finding::problem("not-writable", what)
+        .because("every step of a message is a rename, which needs write permission on both folders")
+        .mend(format!("chown it to the user that runs the service, and `chmod 700 {path}` in the bus"))
+        .at(path)
+}
+
+fn open_to_others(what: String, path: &str) -> Finding {
+    Finding::problem("open-to-others", what)
+        .because("whoever can write there can send as anybody, and change what the service relies on")
+        .mend(format!("`chmod 700 {path}` in the bus"))
+        .at(path)
 }
