@@ -37,6 +37,16 @@ pub fn text(out: &str) -> Result<(), Failure> {
     stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| Failure::output(&e))
 }
 
+/// How many characters a line of the terminal takes that shows the output; `None` where it goes elsewhere, or nobody knows.
+pub fn width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Prints one line.
 pub fn line(out: &str) -> Result<(), Failure> {
     text(&format!("{out}\n"))

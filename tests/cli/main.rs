@@ -16,3 +16,4 @@ mod init;
 mod letters;
 mod looking;
 mod runner;
+mod terminal;

@@ -35,12 +35,12 @@ impl List {
 
 fn row(letter: &Letter, now_ms: u64) -> Vec<Cell> {
     let Some(why) = &letter.why else {
-        return vec![number("?"), cell(text::field(&letter.ticket)), cell("no reason is there").style(BAD)];
+        return vec![number("?"), cell(text::field(&letter.ticket)).whole(), cell("no reason is there").style(BAD)];
     };
     let field = |text: &Option<String>| cell(text.as_deref().map_or_else(|| "?".into(), text::field));
     vec![
         number(units::span(now_ms.saturating_sub(why.at))),
-        cell(text::field(&letter.ticket)),
+        cell(text::field(&letter.ticket)).whole(),
         cell(text::field(&why.code)).style(BAD),
         field(&why.id),
         field(&why.sender),

@@ -4,7 +4,7 @@ use postroom::bus::layout;
 
 use super::{Effect, MessageStory, Step, Story, Whereabouts};
 use crate::cli::print::{BAD, BOLD, DIM, GOOD, WARN, styled};
-use crate::cli::table::{Cell, cell, number, table};
+use crate::cli::table::{Cell, cell, number, uncut};
 use crate::cli::tail::style_of;
 use crate::cli::{text, units};
 
@@ -30,7 +30,7 @@ fn message(story: &MessageStory) -> String {
     if let Some(first) = story.steps.first() {
         out.push_str(&format!("{}  {}\n\n", styled(DIM, "began"), postroom::bus::time::readable(first.at)));
         let rows: Vec<Vec<Cell>> = story.steps.iter().flat_map(|step| rows(step, &story.ticket)).collect();
-        out.push_str(&table(&["after", "step", "delivery", "details"], &rows));
+        out.push_str(&uncut(&["after", "step", "delivery", "details"], &rows));
     }
     out.push('\n');
     for place in &story.now {

@@ -1,0 +1,99 @@
+//! What a person at a terminal sees, on a pseudo-terminal of 80 columns, and what a pipe gets instead.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::process::Command;
+
+use super::runner::{Bus, message, program};
+
+const COLUMNS: u16 = 80;
+
+/// The two ends of a terminal: what a program writes into one, the other shows.
+fn terminal() -> (File, OwnedFd) {
+    let size = libc::winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut ours, mut theirs) = (-1, -1);
+    // SAFETY: two places for descriptors and a size; no name and no settings are asked for.
+    let opened = unsafe { libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size) };
+    assert_eq!(opened, 0, "a pseudo-terminal");
+    // SAFETY: openpty has just made both; nobody else has them.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+/// Runs a program on a terminal; its exit code, and what the terminal shows.
+fn on_terminal(mut command: Command) -> (i32, String) {
+    let (ours, theirs) = terminal();
+    command.stdout(theirs.try_clone().expect("a copy")).stderr(theirs);
+    let (code, shown, _) = run(command, ours);
+    (code, shown)
+}
+
+/// Runs a program whose terminal is the other end of `ours`; its exit code, what the terminal shows, and what a pipe got.
+fn run(mut command: Command, mut ours: File) -> (i32, String, String) {
+    let child = command.env("TERM", "xterm").spawn().expect("started");
+    // The other end is closed when the program has ended, which reading says with an error.
+    drop(command);
+    let reading = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        let _ = ours.read_to_end(&mut seen);
+        seen
+    });
+    let done = child.wait_with_output().expect("ended");
+    let seen = String::from_utf8(reading.join().expect("read")).expect("UTF-8");
+    let piped = String::from_utf8(done.stdout).expect("UTF-8");
+    (done.status.code().unwrap_or(-1), seen.replace("\r\n", "\n"), piped)
+}
+
+fn asks(bus: &Bus, arguments: &[&str]) -> Command {
+    let mut command = program(bus.workspace());
+    command.env_remove("COLUMNS").args(arguments);
+    command
+}
+
+/// What the terminal shows of a command that must end well, without its colours.
+fn screen(bus: &Bus, arguments: &[&str]) -> String {
+    let (code, shown) = on_terminal(asks(bus, arguments));
+    assert_eq!(code, 0, "{shown}");
+    regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern").replace_all(&shown, "").into_owned()
+}
+
+/// Names as long as they may be, and as many recipients.
+fn crowded() -> Bus {
+    let bus = Bus::new();
+    let long = "n".repeat(128);
+    let many: Vec<String> = (0..64).map(|n| format!("\"recipient-{n}\"")).collect();
+    bus.deliver(&long, "a.json", &message("a", &long));
+    bus.drop_text("1.json", &message(&"i".repeat(128), &"u".repeat(128)));
+    bus.drop_text(
+        "2.json",
+        &format!(
+            r#"{{"id":"m","sender":"{long}","recipient":[{}],"action":"a","notBefore":4102444800000}}"#,
+            many.join(",")
+        ),
+    );
+    bus.run(&["serve", "--once"]).ok();
+    bus.drop_text("3.json", &message(&"d".repeat(128), &long));
+    bus
+}
+
+#[test]
+fn tables_stay_within_a_terminal_and_are_whole_in_a_pipe() {
+    let bus = crowded();
+    let ticket = bus.dead_letters(1)[0]["ticket"].as_str().expect("a ticket").to_owned();
+    for command in [&["list"][..], &["agents"], &["dead-letter", "list"]] {
+        let shown = screen(&bus, command);
+        let table = shown.lines().filter(|line| line.contains("  "));
+        for line in table {
+            assert!(line.chars().count() <= usize::from(COLUMNS), "{command:?}: {line}");
+        }
+        let piped = bus.run(command).ok().out;
+        assert!(piped.lines().any(|line| line.chars().count() > usize::from(COLUMNS)), "{command:?}: {piped}");
+        assert!(!piped.contains('…') || command[0] == "list", "{command:?}: {piped}");
+    }
+    let reason = format!("unknown-recipient: nobody is known as \"{}\"", "u".repeat(128));
+    assert!(screen(&bus, &["trace", &ticket]).contains(&reason), "what a list cuts, trace says in full");
+    assert!(screen(&bus, &["dead-letter", "list"]).contains(&ticket), "a ticket is needed whole");
+    let inbox = |shown: String| shown.lines().find(|line| line.starts_with("inbox ")).expect("the line").to_owned();
+    assert!(inbox(screen(&bus, &["status"])).chars().count() <= usize::from(COLUMNS));
+    assert!(inbox(bus.run(&["status"]).ok().out).ends_with(&format!("{} 1", "n".repeat(128))));
+}
