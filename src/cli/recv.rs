@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use postroom::bus::disk::Disk;
 use postroom::bus::layout;
+use postroom::bus::view::View;
 use postroom::message::{AgentId, Given, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -52,9 +53,6 @@ impl Recv {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
         let disk = workspace.disk()?;
-        if self.wait {
-            disk.make_folder(&layout::inbox(self.agent.as_str()))?;
-        }
         let Some((lease, message)) = self.take(&workspace, &disk)? else {
             let name = &self.agent;
             return Err(match self.timeout {
@@ -83,12 +81,20 @@ impl Recv {
     /// Leases the oldest message, waiting for one if that is wanted.
     fn take(&self, workspace: &Workspace, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
         if !self.wait {
-            return self.take_now(workspace, disk);
+            return self.take_now(&workspace.view()?, disk);
         }
-        let watch = Watch::on(&[&workspace.bus.join(layout::inbox(self.agent.as_str()))]);
+        let inbox = layout::inbox(self.agent.as_str());
         let until = deadline(self.timeout);
+        let mut watch = None;
         loop {
-            if let Some(taken) = self.take_now(workspace, disk)? {
+            // Who waits is there to be written to: an inbox that somebody has cleared away is made again, and watched anew.
+            let view = workspace.view()?;
+            if !view.exists(&inbox)? {
+                disk.make_folder(&inbox)?;
+                watch = None;
+            }
+            let watch = watch.get_or_insert_with(|| Watch::on(&[&workspace.bus.join(&inbox)]));
+            if let Some(taken) = self.take_now(&view, disk)? {
                 return Ok(Some(taken));
             }
             if is_over(until) {
@@ -98,8 +104,7 @@ impl Recv {
         }
     }
 
-    fn take_now(&self, workspace: &Workspace, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
-        let view = workspace.view()?;
+    fn take_now(&self, view: &View, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
         let mut waiting = Vec::new();
         view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.push(item.path))?;
         let mut by_age = Vec::with_capacity(waiting.len());

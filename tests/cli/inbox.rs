@@ -205,3 +205,19 @@ fn waiting_sees_what_comes_later() {
     std::fs::rename(&hidden, bus.path("inbox/late/x.json")).expect("renamed");
     assert_eq!(super::runner::finish(waiting).ok().json()["id"], "later");
 }
+
+/// Whoever waits stays reachable.
+#[test]
+fn waiting_keeps_its_inbox() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let waiting = bus.start(&["recv", "bob", "--wait", "--timeout", "60s"]);
+    for _ in 0..2 {
+        wait_for("the inbox", || bus.path("inbox/bob").is_dir().then_some(()));
+        std::fs::remove_dir(bus.path("inbox/bob")).expect("removed");
+    }
+    wait_for("the inbox", || bus.path("inbox/bob").is_dir().then_some(()));
+    bus.run(&["send", "--to", "bob", "--action", "a", "--id", "m"]).ok();
+    assert_eq!(super::runner::finish(waiting).ok().json()["id"], "m");
+    service.stop();
+}
