@@ -16,7 +16,7 @@ const BACK: u64 = 1 << 20;
 
 /// Show each step of each message as it happens
 ///
-/// With --json, the lines of the journal as they are.
+/// With --json, the lines of the journal as they are. It ends when the bus is moved or removed: exit code 3.
 #[derive(Debug, clap::Args)]
 pub struct Tail {
     /// How many earlier lines to show first
@@ -31,6 +31,7 @@ impl Tail {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
         let (view, format) = (workspace.view()?, global.format());
+        let opened = identity(&workspace.bus);
         let mut day = time::day(units::now_ms());
         let mut growing = view.tail(&day, BACK)?;
         let mut earlier = read(&view, &mut growing)?;
@@ -57,9 +58,24 @@ impl Tail {
                 day = today;
                 continue;
             }
+            // The journal that we hold may grow elsewhere, but this is no longer the bus that was asked for.
+            if identity(&workspace.bus) != opened {
+                return Err(gone(&workspace.bus));
+            }
             watch.next(None);
         }
     }
+}
+
+/// Tells a folder from another one that took its path. `None`: there is none.
+fn identity(bus: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    bus.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn gone(bus: &Path) -> Failure {
+    let says = format!("the bus {} was moved or removed", text::path(bus));
+    Failure::new(Exit::NoBus, says).with_hint("follow it where it is now with --bus DIR")
 }
 
 /// Before the first message of a day its folder is not there.

@@ -432,7 +432,8 @@ fn tail() {
     insta::assert_snapshot!(help(&["tail"]), @r#"
     Show each step of each message as it happens
 
-    With --json, the lines of the journal as they are.
+    With --json, the lines of the journal as they are. It ends when the bus is moved or removed: exit
+    code 3.
 
     Usage: postroom tail [OPTIONS]
 

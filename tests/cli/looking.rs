@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::runner::{Bus, lines, message, next_with, wait_for};
+use super::runner::{Bus, finish, lines, message, next_with, wait_for};
 
 /// The keys of an object, sorted.
 fn keys(value: &Value) -> Vec<&str> {
@@ -190,6 +190,24 @@ fn tail_follows_the_journal() {
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.contains("finished") && text.contains("seen-live"), "{text}");
     service.stop();
+}
+
+#[test]
+fn tail_ends_when_the_bus_goes() {
+    for is_removed in [false, true] {
+        let bus = Bus::new();
+        bus.drop_text("a.json", &message("a", "postroom"));
+        bus.run(&["serve", "--once"]).ok();
+        let mut tail = bus.start(&["tail"]);
+        let seen = lines(tail.stdout.take().expect("a pipe"));
+        next_with(&seen, "finished");
+        match is_removed {
+            true => std::fs::remove_dir_all(bus.path("")).expect("removed"),
+            false => std::fs::rename(bus.path(""), bus.workspace().join("elsewhere")).expect("moved"),
+        }
+        let ran = finish(tail).fails_with(3);
+        assert!(ran.err.contains("was moved or removed"), "{ran:?}");
+    }
 }
 
 #[test]
