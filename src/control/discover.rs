@@ -1,11 +1,11 @@
 //! `mcp.core.discover`: every agent and extension that matches.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Answer, Call, Extension, Registration, parameters, reply};
+use super::parameters::Parameters;
+use super::{Answer, Call, Extension, Registration, reply};
 use crate::message::Failure;
 
-#[derive(Default, Deserialize)]
 struct Request {
     /// Only who has this capability.
     capability: Option<String>,
@@ -38,8 +38,11 @@ impl Request {
 }
 
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
-    let request: Option<Request> = parameters(call)?;
-    let request = request.unwrap_or_default();
+    let parameters = Parameters::of_optional(call)?;
+    let request = Request {
+        capability: parameters.optional_text("capability")?,
+        namespace: parameters.optional_text("namespace")?,
+    };
     let agents = call.bus.registered.values().filter(|agent| request.matches(&agent.capabilities, &agent.actions));
     let extensions = call.bus.extensions.iter().filter(|ext| request.matches(&ext.capabilities, &ext.actions));
     let now = call.bus.now_ms;

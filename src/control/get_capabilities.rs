@@ -1,19 +1,14 @@
 //! `mcp.core.getCapabilities`: what one agent or extension can do.
 
-use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, COMMANDS, Call, parameters, refuse, reply};
+use super::parameters::Parameters;
+use super::{Answer, COMMANDS, Call, refuse, reply};
 use crate::message::{AgentId, Code, Failure};
 use crate::policy::nearest;
 
-#[derive(Deserialize)]
-struct Request {
-    agent: String,
-}
-
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
-    let Request { agent } = parameters(call)?;
+    let agent = Parameters::of(call)?.text("agent")?;
     if agent == AgentId::POSTROOM {
         let actions: Vec<&str> = COMMANDS.iter().map(|(action, _)| *action).collect();
         return Ok(reply(&json!({ "agent": agent, "capabilities": ["control"], "actions": actions })));

@@ -5,6 +5,7 @@ mod discover;
 mod echo;
 mod get_capabilities;
 mod heartbeat;
+mod parameters;
 mod ping;
 mod register;
 mod registration;
@@ -13,7 +14,6 @@ mod unregister;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use registration::Registration;
 
@@ -103,13 +103,6 @@ fn unknown_action(action: &str) -> Failure {
 /// A failure that another attempt cannot mend.
 fn refuse(code: Code, message: impl Into<String>) -> Failure {
     Failure { code, message: message.into(), details: None, retry: Retry::Final }
-}
-
-/// Reads the parameters as what the command wants.
-fn parameters<T: DeserializeOwned>(call: &Call) -> Result<T, Failure> {
-    serde_json::from_str(call.parameters).map_err(|error| {
-        refuse(Code::InvalidMessage, format!("the payload of {} is not what it must be: {error}", call.action))
-    })
 }
 
 fn reply(payload: &impl Serialize) -> Answer {

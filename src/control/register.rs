@@ -1,7 +1,8 @@
 //! `mcp.core.register`: the sender becomes known, with what it can do.
 
+use super::parameters::Parameters;
 use super::registration::{Registration, Request};
-use super::{Answer, Call, Change, parameters, refuse, reply};
+use super::{Answer, Call, Change, refuse, reply};
 use crate::message::{Code, Failure};
 
 /// How much an agent may say of itself: entries of a list, and characters of one text.
@@ -9,7 +10,7 @@ const MAX_ENTRIES: usize = 256;
 const MAX_CHARS: usize = 1024;
 
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
-    let request: Request = parameters(call)?;
+    let request = Request::read(&Parameters::of(call)?)?;
     check_sizes(&request)?;
     let agent = call.message.sender();
     let limit = call.bus.agents_limit;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parameters::Parameters;
+use crate::message::Failure;
+
 /// How long an agent counts as present without a sign of life, in milliseconds.
 const DEFAULT_TTL_MS: u64 = 5 * 60 * 1000;
 
@@ -30,18 +33,27 @@ fn default_ttl() -> u64 {
 }
 
 /// What the registering agent says.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub(super) struct Request {
     pub name: String,
     pub version: String,
-    #[serde(default)]
     pub capabilities: Vec<String>,
-    #[serde(default)]
     pub actions: Vec<String>,
     pub description: Option<String>,
-    #[serde(default = "default_ttl")]
     pub ttl_ms: u64,
+}
+
+impl Request {
+    pub(super) fn read(said: &Parameters) -> Result<Request, Failure> {
+        Ok(Request {
+            name: said.text("name")?,
+            version: said.text("version")?,
+            capabilities: said.texts("capabilities")?,
+            actions: said.texts("actions")?,
+            description: said.optional_text("description")?,
+            ttl_ms: said.optional_ms("ttlMs")?.unwrap_or(DEFAULT_TTL_MS),
+        })
+    }
 }
 
 impl Registration {

@@ -140,26 +140,61 @@ fn echo_and_ping() {
 fn wrong_payloads_are_refused_at_once_and_change_nothing() {
     let bus = Session::new();
     let long = format!(r#"{{"name":"{}","version":"1","capabilities":[]}}"#, "x".repeat(1025));
-    for (action, payload) in [
-        ("mcp.core.register", "null"),
-        ("mcp.core.register", "[]"),
-        ("mcp.core.register", r#"{"version":"1","capabilities":[]}"#),
-        ("mcp.core.register", r#"{"name":1,"version":"1","capabilities":[]}"#),
-        ("mcp.core.register", r#"{"name":"a","version":"1","capabilities":[1]}"#),
-        ("mcp.core.register", r#"{"name":"a","version":"1","capabilities":[],"ttlMs":-1}"#),
-        ("mcp.core.register", &long),
-        ("mcp.core.getCapabilities", "null"),
-        ("mcp.core.getCapabilities", r#"{"agent":7}"#),
-        ("mcp.core.discover", "7"),
-        ("mcp.core.discover", r#"{"capability":7}"#),
-        ("mcp.core.pong", "null"),
-        ("anything", "null"),
+    let a_list_in_place = r#"["a","1",[],[],null,1]"#;
+    for (action, payload, says) in [
+        ("mcp.core.register", "null", "must be an object, but is null"),
+        ("mcp.core.register", "[]", "must be an object, but is an array"),
+        ("mcp.core.register", a_list_in_place, "must be an object, but is an array"),
+        ("mcp.core.register", r#"{"version":"1","capabilities":[]}"#, "has no \"name\", which must be a string"),
+        (
+            "mcp.core.register",
+            r#"{"name":1,"version":"1","capabilities":[]}"#,
+            "\"name\" that must be a string, but is a number",
+        ),
+        (
+            "mcp.core.register",
+            r#"{"name":"a","version":"1","capabilities":{}}"#,
+            "\"capabilities\" that must be a list of strings, but is an object",
+        ),
+        (
+            "mcp.core.register",
+            r#"{"name":"a","version":"1","capabilities":[1]}"#,
+            "\"capabilities\" that must be a list of strings, but has a number in it",
+        ),
+        (
+            "mcp.core.register",
+            r#"{"name":"a","version":"1","actions":"x"}"#,
+            "\"actions\" that must be a list of strings, but is a string",
+        ),
+        (
+            "mcp.core.register",
+            r#"{"name":"a","version":"1","capabilities":[],"ttlMs":-1}"#,
+            "\"ttlMs\" that must be a whole number of milliseconds",
+        ),
+        (
+            "mcp.core.register",
+            r#"{"name":"a","version":"1","capabilities":[],"ttlMs":"1"}"#,
+            "\"ttlMs\" that must be a whole number of milliseconds",
+        ),
+        ("mcp.core.register", &long, "at most 256 entries"),
+        ("mcp.core.getCapabilities", "null", "must be an object, but is null"),
+        ("mcp.core.getCapabilities", r#"["alice"]"#, "must be an object, but is an array"),
+        ("mcp.core.getCapabilities", r#"{"agent":7}"#, "\"agent\" that must be a string, but is a number"),
+        ("mcp.core.discover", "7", "must be an object, but is a number"),
+        ("mcp.core.discover", r#"["editor",null]"#, "must be an object, but is an array"),
+        ("mcp.core.discover", r#"{"capability":7}"#, "\"capability\" that must be a string, but is a number"),
+        ("mcp.core.pong", "null", "has no action"),
+        ("anything", "null", "has no action"),
     ] {
-        assert_eq!(code(&ask(&bus, "alice", action, payload)), "invalid-message", "{action} {payload}");
+        let refused = ask(&bus, "alice", action, payload);
+        assert_eq!(code(&refused), "invalid-message", "{action} {payload}");
+        let message = string(&refused["error"], "message");
+        assert!(message.contains(says), "{action} {payload}: {message}");
+        assert!(!["struct", "Request", "elements", "line 1"].iter().any(|word| message.contains(word)), "{message}");
     }
     let unknown = ask(&bus, "alice", "mcp.core.pin", "null");
     assert!(string(&unknown["error"], "message").contains("did you mean \"mcp.core.ping\"?"));
-    assert_eq!((bus.dead().len(), bus.ls("agents").len()), (14, 0));
+    assert_eq!((bus.dead().len(), bus.ls("agents").len()), (20, 0));
 }
 
 #[test]
