@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::runner::{Bus, message, program};
 
@@ -30,7 +30,7 @@ fn on_terminal(mut command: Command) -> (i32, String) {
 
 /// Runs a program whose terminal is the other end of `ours`; its exit code, what the terminal shows, and what a pipe got.
 fn run(mut command: Command, mut ours: File) -> (i32, String, String) {
-    let child = command.env("TERM", "xterm").spawn().expect("started");
+    let child = command.spawn().expect("started");
     // The other end is closed when the program has ended, which reading says with an error.
     drop(command);
     let reading = std::thread::spawn(move || {
@@ -46,7 +46,7 @@ fn run(mut command: Command, mut ours: File) -> (i32, String, String) {
 
 fn asks(bus: &Bus, arguments: &[&str]) -> Command {
     let mut command = program(bus.workspace());
-    command.env_remove("COLUMNS").args(arguments);
+    command.env_remove("COLUMNS").env("TERM", "xterm").args(arguments);
     command
 }
 
@@ -96,4 +96,74 @@ fn tables_stay_within_a_terminal_and_are_whole_in_a_pipe() {
     let inbox = |shown: String| shown.lines().find(|line| line.starts_with("inbox ")).expect("the line").to_owned();
     assert!(inbox(screen(&bus, &["status"])).chars().count() <= usize::from(COLUMNS));
     assert!(inbox(bus.run(&["status"]).ok().out).ends_with(&format!("{} 1", "n".repeat(128))));
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let bus = crowded();
+    for command in [&["list"][..], &["status"], &["doctor"], &["--help"], &["list", "nowhere"]] {
+        let (_, coloured) = on_terminal(asks(&bus, command));
+        assert!(coloured.contains("\u{1b}["), "{command:?}: {coloured:?}");
+        for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let mut plain = asks(&bus, command);
+            plain.env(name, value);
+            let (_, plain) = on_terminal(plain);
+            assert!(!plain.is_empty() && !plain.contains('\u{1b}'), "{name} {command:?}: {plain:?}");
+        }
+    }
+}
+
+/// As of `postroom list | head -1`, whose end the program may meet at its first write.
+#[test]
+fn a_reader_that_goes_early_is_no_matter_to_speak_of() {
+    let bus = crowded();
+    for command in PRINTING {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = asks(&bus, command).stdout(writer).stderr(Stdio::piped()).output().expect("ran");
+        let said = String::from_utf8(ran.stderr).expect("UTF-8");
+        assert_eq!((ran.status.code(), said.as_str()), (Some(1), ""), "{command:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_counts() {
+    let bus = crowded();
+    for command in PRINTING {
+        let full = File::options().write(true).open("/dev/full").expect("open");
+        let ran = asks(&bus, command).stdout(full).stderr(Stdio::piped()).output().expect("ran");
+        let said = String::from_utf8(ran.stderr).expect("UTF-8");
+        assert_eq!(ran.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("cannot write to the standard output: No space left on device"), "{command:?}: {said}");
+    }
+}
+
+/// Commands that print something on the bus of [`crowded`].
+const PRINTING: [&[&str]; 11] = [
+    &["schema"],
+    &["completions", "bash"],
+    &["init"],
+    &["status"],
+    &["agents"],
+    &["list"],
+    &["list", "--json"],
+    &["tail", "--no-follow"],
+    &["dead-letter", "list"],
+    &["doctor"],
+    &["send", "--to", "a", "--action", "a"],
+];
+
+#[test]
+fn progress_is_for_a_terminal() {
+    let bus = Bus::new();
+    let bench = ["bench", "--dir", ".", "--mode", "idle", "--messages", "20", "--durability", "process"];
+    let (ours, theirs) = terminal();
+    let mut command = asks(&bus, &bench);
+    command.stdout(Stdio::piped()).stderr(theirs);
+    let (code, shown, piped) = run(command, ours);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("idle") && shown.contains("/20"), "{shown:?}");
+    assert!(piped.contains("idle") && !piped.contains("/20"), "the figures go where the bar does not: {piped:?}");
+    let ran = bus.run(&bench).ok();
+    assert!(!ran.err.contains("/20") && !ran.err.contains('\u{1b}'), "{ran:?}");
 }
