@@ -207,6 +207,21 @@ fn surroundings() {
     assert!(found, "{report}");
 }
 
+/// Where the user may have a namespace of his own, it can have no events to give.
+#[test]
+fn a_system_without_events_is_a_note() {
+    let bus = Bus::new();
+    let mut command = std::process::Command::new("unshare");
+    let script = "echo 0 > /proc/sys/user/max_inotify_instances || exit 99; exec \"$0\" doctor --json";
+    command.args(["--user", "--map-root-user", "sh", "-c", script, env!("CARGO_BIN_EXE_postroom")]);
+    let Ok(ran) = command.current_dir(bus.workspace()).output() else { return };
+    // Not allowed here: the check has a test of its own beside it.
+    let Some(0 | 7) = ran.status.code() else { return };
+    let report: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    let found = report["findings"].as_array().expect("a list").iter().any(|finding| finding["check"] == "no-events");
+    assert!(found, "{report}");
+}
+
 #[test]
 fn a_killed_service_leaves_a_stale_room() {
     let bus = Bus::new();

@@ -161,3 +161,17 @@ fn shown(report: &Report) -> String {
     out.push('\n');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets a check look at a fresh bus.
+    pub fn on_a_bus(check: impl FnOnce(&Patient)) {
+        let top = tempfile::TempDir::new().expect("a folder");
+        let bus = top.path().join("bus");
+        postroom::bus::create(&bus).expect("made");
+        let disk = Disk::open(&bus).expect("open");
+        check(&Patient { bus: &bus, disk: &disk, now_ms: units::now_ms() });
+    }
+}

@@ -130,3 +130,27 @@ pub fn dead_letters(view: &View) -> Result<Option<Finding>, Failure> {
         .at(layout::DEAD_LETTER)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use postroom::bus::disk::Sync;
+
+    use super::super::tests::on_a_bus;
+    use super::*;
+
+    /// When a file came, no test can change; what time it is now, it can.
+    #[test]
+    fn what_waits_for_a_minute_is_stuck_if_a_service_is_there() {
+        on_a_bus(|patient| {
+            patient.disk.create(Path::new("a.json"), &[b"{}"], Sync::Later).expect("created");
+            let view = View::open(patient.bus).expect("a bus");
+            let found = |later_ms: u64, is_attended| {
+                let patient = Patient { now_ms: units::now_ms() + later_ms, ..*patient };
+                stuck(&patient, &view, is_attended).expect("looked").map(|finding| (finding.check, finding.path))
+            };
+            assert_eq!(found(0, true), None);
+            assert_eq!(found(2 * STUCK_MS, true), Some(("stuck", Some("a.json".into()))));
+            assert_eq!(found(2 * STUCK_MS, false), None, "nobody could take it");
+        });
+    }
+}

@@ -1,5 +1,6 @@
 //! What the bus stands on: the file system, locks, the clock, events, free space, and the settings beside it.
 
+use std::fs::File;
 use std::path::Path;
 
 use fs2::FileExt as _;
@@ -46,7 +47,10 @@ pub fn settings(patient: &Patient) -> Option<Finding> {
 
 pub fn space(patient: &Patient) -> Option<Finding> {
     // A system that does not say is no finding of its own: writing will tell.
-    let free = fs2::available_space(patient.bus).ok()?;
+    too_little(fs2::available_space(patient.bus).ok()?, patient)
+}
+
+fn too_little(free: u64, patient: &Patient) -> Option<Finding> {
     (free < LITTLE_SPACE).then(|| {
         Finding::problem("space", format!("only {} are free", units::bytes(free)))
             .because("with no space left, nothing more is taken from the drop; what is decided is safe")
@@ -63,17 +67,18 @@ pub fn locks_and_clock(patient: &Patient) -> Vec<Finding> {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    findings.extend(clock(patient, &path));
+    findings.extend(clock(patient, &path, units::now_ms()));
     findings.extend(locks(patient, &path));
     // If it stays, the next look finds it as a leftover.
     let _ = patient.disk.remove_file(&path);
     findings
 }
 
-fn clock(patient: &Patient, fresh: &Path) -> Option<Finding> {
+/// `fresh`: a file that was made just now, `now_ms` by this machine's clock.
+fn clock(patient: &Patient, fresh: &Path, now_ms: u64) -> Option<Finding> {
     let stat = patient.disk.stat(fresh).ok().flatten()?;
     let file_ms = u64::try_from(stat.st_mtime).ok()?.saturating_mul(1_000);
-    let apart = file_ms.abs_diff(units::now_ms());
+    let apart = file_ms.abs_diff(now_ms);
     (apart > SKEW_MS).then(|| {
         Finding::problem(
             "clock",
@@ -85,8 +90,12 @@ fn clock(patient: &Patient, fresh: &Path) -> Option<Finding> {
 }
 
 fn locks(patient: &Patient, path: &Path) -> Option<Finding> {
-    let open = || patient.disk.open_beneath(path, OFlags::RDWR).ok().flatten().map(std::fs::File::from);
-    let (first, second) = (open()?, open()?);
+    let open = || patient.disk.open_beneath(path, OFlags::RDWR).ok().flatten().map(File::from);
+    exclusive(&open()?, &open()?, patient)
+}
+
+/// Does a lock through one opening of a file keep out whoever locks through the other?
+fn exclusive(first: &File, second: &File, patient: &Patient) -> Option<Finding> {
     let works = first.try_lock_exclusive().is_ok() && second.try_lock_exclusive().is_err();
     (!works).then(|| {
         Finding::problem("no-locks", "file locks do not work here")
@@ -103,4 +112,64 @@ pub fn events(patient: &Patient) -> Option<Finding> {
             .mend("raise the limit, or close programs that watch many folders")
             .at(patient.bus)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::on_a_bus;
+    use super::*;
+
+    fn checks(findings: impl IntoIterator<Item = Finding>) -> Vec<&'static str> {
+        findings.into_iter().map(|finding| finding.check).collect()
+    }
+
+    #[test]
+    fn a_bus_on_this_machine_is_well() {
+        on_a_bus(|patient| {
+            assert_eq!(checks(locks_and_clock(patient)), [""; 0]);
+            assert_eq!(checks(events(patient)), [""; 0]);
+        });
+    }
+
+    #[test]
+    fn little_space_is_a_problem() {
+        on_a_bus(|patient| {
+            assert_eq!(checks(too_little(LITTLE_SPACE, patient)), [""; 0]);
+            let found = too_little(LITTLE_SPACE - 1, patient).expect("a finding");
+            assert_eq!((found.check, found.what.as_str()), ("space", "only 64 MiB are free"));
+        });
+    }
+
+    #[test]
+    fn clocks_that_differ_are_a_problem() {
+        on_a_bus(|patient| {
+            let path = Path::new("fresh");
+            patient.disk.create(path, &[b"x"], Sync::Later).expect("created");
+            let now = units::now_ms();
+            assert_eq!(checks(clock(patient, path, now)), [""; 0]);
+            for other in [now + 60_000, now - 60_000] {
+                assert_eq!(checks(clock(patient, path, other)), ["clock"]);
+            }
+        });
+    }
+
+    /// Two names of one opening share its lock, as all openings do where the file system has none.
+    #[test]
+    fn locks_that_keep_nobody_out_are_a_problem() {
+        on_a_bus(|patient| {
+            let file = File::open(patient.bus.join(layout::FORMAT)).expect("open");
+            let other = File::open(patient.bus.join(layout::FORMAT)).expect("open");
+            assert_eq!(checks(exclusive(&file, &file.try_clone().expect("a copy"), patient)), ["no-locks"]);
+            file.unlock().expect("unlocked");
+            assert_eq!(checks(exclusive(&file, &other, patient)), [""; 0]);
+        });
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_watched_is_a_note() {
+        on_a_bus(|patient| {
+            let missing = patient.bus.join("missing");
+            assert_eq!(checks(events(&Patient { bus: &missing, ..*patient })), ["no-events"]);
+        });
+    }
 }
