@@ -34,6 +34,11 @@ fn an_answer_that_lay_there_before_does_not_answer_another_message() {
     let ran = call(&bus, &["2"]).fails_with(5);
     assert!(ran.err.contains("id-conflict"), "{ran:?}");
     assert_eq!(bus.names("inbox/cli"), ["same.reply.json"], "the first one's answer stays");
+    // And the other way round.
+    call(&bus, &["2", "--keep"]).fails_with(5);
+    assert_eq!(call(&bus, &["1"]).ok().line(), "1");
+    assert_eq!(bus.names("inbox/cli"), ["same~postroom.reply.json"]);
+    assert!(call(&bus, &["1"]).fails_with(5).err.contains("has been answered"));
     service.stop();
 }
 

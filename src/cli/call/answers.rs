@@ -21,7 +21,18 @@ pub struct Answers<'a> {
     expected: PathBuf,
     /// What lay there before the message was dropped: answers to an earlier message with the same id.
     before: BTreeMap<PathBuf, Identity>,
+    /// Do they count?
+    earlier: Earlier,
     came: BTreeMap<PathBuf, Message>,
+}
+
+/// What an answer to an earlier message with the same id is to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// That one may have said something else.
+    Ignored,
+    /// That one was the same, and nobody answers it twice.
+    Taken,
 }
 
 /// A file, told from a later one of the same name.
@@ -32,7 +43,8 @@ impl<'a> Answers<'a> {
     pub fn to(asked: &'a Message, disk: &'a Disk) -> Result<Answers<'a>, Failure> {
         let inbox = layout::inbox(asked.sender().as_str());
         let expected = inbox.join(layout::reply_name(asked.id().as_str(), None, 1));
-        let mut answers = Answers { disk, asked, inbox, expected, before: BTreeMap::new(), came: BTreeMap::new() };
+        let (before, earlier, came) = (BTreeMap::new(), Earlier::Ignored, BTreeMap::new());
+        let mut answers = Answers { disk, asked, inbox, expected, before, earlier, came };
         for path in answers.paths()? {
             if let Some(identity) = answers.identity(&path)? {
                 answers.before.insert(path, identity);
@@ -43,14 +55,19 @@ impl<'a> Answers<'a> {
 
     /// The message is a duplicate: what answers the first one answers it.
     pub fn accept_earlier(&mut self) {
-        self.before.clear();
+        self.earlier = Earlier::Taken;
     }
 
     /// Takes in the answers that are there now.
     pub fn look(&mut self) -> Result<(), Failure> {
         for path in self.paths()? {
-            if !self.before.contains_key(&path) || self.before.get(&path) != self.identity(&path)?.as_ref() {
-                self.take(&path)?;
+            let is_earlier =
+                self.before.contains_key(&path) && self.before.get(&path) == self.identity(&path)?.as_ref();
+            match (is_earlier, self.earlier) {
+                (true, Earlier::Ignored) => {}
+                // That was about a message that said something else.
+                (true, Earlier::Taken) => self.take(&path, |reply| !is_conflict(reply))?,
+                (false, _) => self.take(&path, |_| true)?,
             }
         }
         // A conflict is about this message; what else came answers the first one of its id.
@@ -123,11 +140,11 @@ impl<'a> Answers<'a> {
         Ok(())
     }
 
-    /// Takes this file in if it is an answer. What is not there, does not parse or answers another is left alone.
-    fn take(&mut self, path: &Path) -> Result<(), Failure> {
+    /// Takes this file in if it is an answer, and a wanted one. What is not there, does not parse or answers another is left alone.
+    fn take(&mut self, path: &Path, is_wanted: impl Fn(&Message) -> bool) -> Result<(), Failure> {
         let Some(text) = self.disk.read(path, ANSWER_MAX)? else { return Ok(()) };
         let Ok(reply) = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }) else { return Ok(()) };
-        if reply.in_reply_to() == Some(self.asked.id()) {
+        if reply.in_reply_to() == Some(self.asked.id()) && is_wanted(&reply) {
             self.came.insert(path.to_owned(), reply);
         }
         Ok(())
