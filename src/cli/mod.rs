@@ -144,21 +144,23 @@ pub fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
         true => whole().try_get_matches_from(std::env::args_os()).err(),
         false => None,
     };
-    Ok(say(with_extensions.as_ref().unwrap_or(answer), whole()))
+    say(with_extensions.as_ref().unwrap_or(answer), whole())
 }
 
-fn say(answer: &clap::Error, whole: clap::Command) -> Exit {
-    let harmless = harmless_text(whole);
-    match (harmless, answer.use_stderr()) {
-        (None, _) => {
-            // Nobody reads what we would say about a closed terminal.
-            let _ = answer.print();
-        }
+fn say(answer: &clap::Error, whole: clap::Command) -> Result<Exit, Failure> {
+    let is_error = answer.use_stderr();
+    match (harmless_text(whole), is_error) {
+        (None, _) => match answer.print() {
+            // Nobody reads what we would say about a closed terminal, but a full disk has not got the help that it was to keep.
+            Err(error) if !is_error && error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(Failure::output(&error));
+            }
+            Ok(()) | Err(_) => {}
+        },
         (Some(text), true) => print::note(&text),
-        // As above.
-        (Some(text), false) => _ = print::line(&text),
+        (Some(text), false) => print::line(&text)?,
     }
-    if answer.use_stderr() { Exit::Usage } else { Exit::Ok }
+    Ok(if is_error { Exit::Usage } else { Exit::Ok })
 }
 
 /// The answer to our own command line with every character made visible that acts on a terminal. `None`: it has none, so it may

@@ -129,7 +129,7 @@ fn a_reader_that_goes_early_is_no_matter_to_speak_of() {
 #[test]
 fn a_full_disk_is_said_and_counts() {
     let bus = crowded();
-    for command in PRINTING {
+    for command in PRINTING.into_iter().chain([&["--help"][..], &["--version"], &["help", "send"]]) {
         let full = File::options().write(true).open("/dev/full").expect("open");
         let ran = asks(&bus, command).stdout(full).stderr(Stdio::piped()).output().expect("ran");
         let said = String::from_utf8(ran.stderr).expect("UTF-8");
