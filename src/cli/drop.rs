@@ -26,10 +26,10 @@ pub fn check(written: String, workspace: &Workspace) -> Result<Message, Failure>
     }
 }
 
-/// Is it the service's own name or an extension's? A file in the drop cannot be from them.
-fn is_taken(sender: &AgentId, workspace: &Workspace) -> Result<bool, Failure> {
-    let extension = place::at(&workspace.bus)?.folder.join(format!("{sender}.wasm"));
-    Ok(sender.is_postroom() || extension.is_file())
+/// Is it the service's own name or an extension's? A file in the drop cannot be from them, and none is delivered to an inbox of theirs.
+pub fn is_taken(name: &AgentId, workspace: &Workspace) -> Result<bool, Failure> {
+    let extension = place::at(&workspace.bus)?.folder.join(format!("{name}.wasm"));
+    Ok(name.is_postroom() || extension.is_file())
 }
 
 fn not_its_name(sender: &AgentId) -> Failure {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use postroom::bus::disk::Disk;
 use postroom::bus::layout;
 use postroom::bus::view::View;
-use postroom::message::{AgentId, Given, Message};
+use postroom::message::{AgentId, Code, Given, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,7 +17,7 @@ use super::lease::Lease;
 use super::print::Format;
 use super::wait::{Watch, deadline, is_over};
 use super::workspace::Workspace;
-use super::{Exit, Failure, Global, print, text, units};
+use super::{Exit, Failure, Global, drop, print, text, units};
 
 /// Larger files in an inbox are left alone: the service delivers none.
 const MESSAGE_MAX: u64 = 1 << 30;
@@ -53,6 +53,10 @@ impl Recv {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
         let disk = workspace.disk()?;
+        // What lies in such an inbox all the same can be taken out of it; only nothing new will come.
+        if self.wait && drop::is_taken(&self.agent, &workspace)? {
+            return Err(never_comes(&self.agent));
+        }
         let Some((lease, message)) = self.take(&workspace, &disk)? else {
             let name = &self.agent;
             return Err(match self.timeout {
@@ -140,4 +144,12 @@ impl Recv {
             }
         }
     }
+}
+
+fn never_comes(agent: &AgentId) -> Failure {
+    let code = Code::NotPermitted;
+    let says = format!(
+        "{code}: the name {agent} belongs to the service or an extension; no message comes to an inbox of theirs"
+    );
+    Failure::new(Exit::Refused, says).with_hint("wait under a name of your own")
 }

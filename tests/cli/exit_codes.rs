@@ -90,6 +90,7 @@ fn refused_is_5() {
     for (command, name) in [("send", "postroom"), ("call", "postroom"), ("send", "ext-sum"), ("call", "ext-sum")] {
         let ran = bus.run(&[command, "--from", name, "--to", "postroom", "--action", "mcp.core.ping"]).fails_with(5);
         assert!(ran.err.contains("error: not-permitted:") && ran.err.contains(name), "{ran:?}");
+        bus.run(&["recv", name, "--wait", "--timeout", "0s"]).fails_with(5);
         assert_eq!((bus.names("inbox").len(), dropped(&bus)), (0, 0), "nothing was written");
     }
 
