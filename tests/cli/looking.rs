@@ -205,6 +205,7 @@ fn tail_ends_when_the_bus_goes() {
             true => std::fs::remove_dir_all(bus.path("")).expect("removed"),
             false => std::fs::rename(bus.path(""), bus.workspace().join("elsewhere")).expect("moved"),
         }
+        wait_for("its end", || tail.try_wait().expect("asked"));
         let ran = finish(tail).fails_with(3);
         assert!(ran.err.contains("was moved or removed"), "{ran:?}");
     }
