@@ -200,9 +200,14 @@ impl Session {
     }
 
     /// Waits for a condition on this bus.
-    pub fn until(&self, what: &str, mut is_so: impl FnMut(&Session) -> bool) {
+    pub fn until(&self, what: &str, is_so: impl FnMut(&Session) -> bool) {
+        self.until_or(what, is_so, String::new);
+    }
+
+    /// The same; if it does not come about, this is told, too.
+    pub fn until_or(&self, what: &str, mut is_so: impl FnMut(&Session) -> bool, told: impl FnOnce() -> String) {
         let waited = wait_until(LONG, || if is_so(self) { Ok(()) } else { Err(what.to_owned()) });
-        waited.unwrap_or_else(|why| panic!("{why}\n{}", self.tree()));
+        waited.unwrap_or_else(|why| panic!("{why}\n{}\n{}", self.tree(), told()));
     }
 
     /// What `find` shows, sorted: every file, and every inbox; tickets become `T1`, `T2` .. in the order of acceptance, days,
