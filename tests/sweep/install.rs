@@ -70,7 +70,8 @@ impl Scene {
 
     fn tree(&self) -> String {
         let mut names: Vec<String> = fs::read_dir(self.extensions())
-            .expect("listed")
+            .into_iter()
+            .flatten()
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
