@@ -45,8 +45,8 @@ pub(super) struct Loaded {
     pub(super) set: Arc<Set>,
     pub(super) said: Vec<(Arc<Unit>, About, Option<Command>)>,
     pub(super) broken: Vec<Broken>,
-    /// Something was set aside for a reason that may go away by itself.
-    pub(super) may_pass: bool,
+    /// Who was set aside for a reason that may go away by itself.
+    pub(super) may_pass: BTreeSet<String>,
 }
 
 /// Loads these files. `known` is asked for what is known of a file as it is now.
@@ -56,26 +56,36 @@ pub(super) async fn load(
     configuration: &Configuration,
     known: &(dyn Fn(&Path) -> Option<Facts> + Sync),
 ) -> Loaded {
-    let (mut drafts, mut broken, mut may_pass) = (BTreeMap::new(), Vec::new(), false);
+    let (mut drafts, mut broken, mut may_pass) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
     for path in files {
         match Draft::of(&path, configuration, known).await {
             Ok(draft) => {
                 drafts.insert(draft.name.clone(), draft);
             }
             Err(why) => {
-                may_pass |= why.may_pass;
-                broken.push(Broken { name: package::shown_name(&path), path, reason: why.reason });
+                let name = package::shown_name(&path);
+                if why.may_pass {
+                    may_pass.insert(name.clone());
+                }
+                broken.push(Broken { name, path, reason: why.reason });
             }
         }
     }
+    let unusable = broken.len();
     let (set, mut said) = resolve(sandbox, drafts, configuration, &mut broken);
+    if !may_pass.is_empty() {
+        // What they lack may be in a file that could not be read.
+        may_pass.extend(broken[unusable..].iter().map(|broken| broken.name.clone()));
+    }
     let set = Arc::new(set);
     let mut asked = Vec::new();
     for unit in set.units().cloned().collect::<Vec<_>>() {
         match ask(&set, &unit, said.remove(unit.name())).await {
             Ok((about, command)) => asked.push((unit, about, command)),
             Err(Unusable { reason, may_pass: may }) => {
-                may_pass |= may;
+                if may || set.lost_provider(&unit).is_some_and(|provider| may_pass.contains(provider)) {
+                    may_pass.insert(unit.name().to_owned());
+                }
                 broken.push(Broken { name: unit.name().to_owned(), path: unit.path.clone(), reason: reason.clone() });
                 set.set_aside(unit.index(), reason);
             }

@@ -51,7 +51,7 @@ mod tenant;
 mod trail;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ pub struct ExtensionHost {
     /// None without any extension.
     set: Option<Arc<Set>>,
     extensions: BTreeMap<String, Extension>,
-    may_pass: bool,
+    may_come: BTreeSet<String>,
 }
 
 struct Extension {
@@ -105,7 +105,7 @@ pub fn any_in(folder: &Path) -> bool {
 impl ExtensionHost {
     /// A host without extensions. Costs nothing.
     pub fn empty() -> ExtensionHost {
-        ExtensionHost { set: None, extensions: BTreeMap::new(), may_pass: false }
+        ExtensionHost { set: None, extensions: BTreeMap::new(), may_come: BTreeSet::new() }
     }
 
     /// Reads, checks, compiles and links every `*.wasm` of a folder, and calls the `init` of each. What cannot be used is named and set
@@ -160,7 +160,7 @@ impl ExtensionHost {
             (name, Extension { package, unit, pool: Arc::default() })
         };
         let extensions = loaded.said.into_iter().map(extension).collect();
-        let host = ExtensionHost { set: Some(loaded.set), extensions, may_pass: loaded.may_pass };
+        let host = ExtensionHost { set: Some(loaded.set), extensions, may_come: loaded.may_pass };
         Ok((host, loaded.broken))
     }
 
@@ -174,9 +174,9 @@ impl ExtensionHost {
         self.extensions.get(name).map(|extension| &extension.package)
     }
 
-    /// Was something set aside for a reason that may go away by itself, such as too many open files or an `init` that asks for another try?
-    pub fn is_worth_another_try(&self) -> bool {
-        self.may_pass
+    /// Who was set aside for a reason that may go away by itself, such as too many open files or an `init` that asks for another try.
+    pub fn may_come(&self) -> &BTreeSet<String> {
+        &self.may_come
     }
 
     /// Compiles what nobody has compiled yet, so that no message has to wait for it: the cache was emptied, say, or postroom is another

@@ -58,6 +58,8 @@ struct Inner {
     unfinished: Unfinished,
     /// When everything is loaded once more, and how long that was waited for.
     again: Option<(Instant, Duration)>,
+    /// The files that are there could not be loaded at all.
+    is_unloaded: bool,
     /// The folder could not be listed, which was said.
     is_unlisted: bool,
     /// What is set aside, each file with the state in which it was named.
@@ -86,6 +88,7 @@ impl Installed {
             loading: None,
             unfinished: Unfinished::default(),
             again: None,
+            is_unloaded: false,
             is_unlisted: false,
             broken: Vec::new(),
             said_of_code: HashSet::new(),
@@ -113,7 +116,7 @@ impl Installed {
         if inner.taken.extensions.is_empty() {
             return;
         }
-        let Some(handle) = inner.handle(say) else { return inner.try_again() };
+        let Some(handle) = inner.handle(say) else { return inner.not_loaded() };
         let files = self.places.paths(&inner.taken);
         let loaded = handle.block_on(load(&self.places.folder, files, inner.configuration.clone()));
         inner.take(loaded, say);
@@ -140,7 +143,7 @@ impl Installed {
                 }
                 Err(_) => {
                     say(&Notice::Trouble { what: "loading the extensions failed".into() });
-                    inner.try_again();
+                    inner.not_loaded();
                     false
                 }
             };
@@ -161,6 +164,7 @@ impl Installed {
             }
             inner.host = Arc::new(ExtensionHost::empty());
             inner.again = None;
+            inner.is_unloaded = false;
             inner.broken.clear();
             say(&Notice::Extensions { names: Vec::new() });
             return true;
@@ -170,7 +174,7 @@ impl Installed {
             inner.loading = self.load_beside(handle, files, inner.configuration.clone(), say);
         }
         if inner.loading.is_none() {
-            inner.try_again();
+            inner.not_loaded();
         }
         false
     }
@@ -187,7 +191,8 @@ impl Installed {
         let found = state(&self.places.folder.join(&name));
         let is_loaded = inner.host.package(extension.as_str()).is_some();
         let is_changed = inner.loading.is_some() || inner.taken.extensions.get(&name) != found.as_ref();
-        found.is_some() && (is_changed || (inner.again.is_some() && !is_loaded))
+        let may_come = inner.is_unloaded || inner.host.may_come().contains(extension.as_str());
+        found.is_some() && (is_changed || (may_come && !is_loaded))
     }
 
     /// Why the extension of this name cannot be used, if there is a file of it.
@@ -261,14 +266,15 @@ impl Inner {
             Ok(loaded) => loaded,
             Err(error) => {
                 say(&Notice::Trouble { what: error.to_string() });
-                self.try_again();
+                self.not_loaded();
                 return false;
             }
         };
-        if host.is_worth_another_try() {
-            self.try_again();
-        } else {
+        self.is_unloaded = false;
+        if host.may_come().is_empty() {
             self.again = None;
+        } else {
+            self.try_again();
         }
         if let Some(why) = unread {
             say(&Notice::OldSettings { why });
@@ -284,6 +290,11 @@ impl Inner {
         }
         self.broken = broken;
         true
+    }
+
+    fn not_loaded(&mut self) {
+        self.is_unloaded = true;
+        self.try_again();
     }
 
     fn try_again(&mut self) {

@@ -4,6 +4,7 @@ use std::fs;
 
 use sha2::Digest as _;
 
+use crate::calling::guest::Guest;
 use crate::guests::{echoing, looping_on_long_payloads};
 use crate::mock::{Function, Mock, component, handler, replying};
 use crate::session::{Serving, Session, message};
@@ -172,6 +173,27 @@ fn what_could_not_be_read_for_a_while_is_read_again() {
     ask(&bus, "m-3");
     assert_eq!(answer(&bus, "m-3"), "\"old\"");
     serving.stop();
+}
+
+#[test]
+fn who_asks_for_another_try_is_waited_for_and_who_is_broken_is_not() {
+    let bus = Session::new();
+    let mut guest = Guest::new();
+    let later =
+        format!("(drop (call $err {})) (i32.store8 (i32.const 1056) (i32.const 0)) (i32.const 1024)", guest.text("no"));
+    let null = format!("(call $ok {})", guest.text("null"));
+    put(&bus, "ext", echoing());
+    fs::write(bus.beside("extensions/ext.wasm"), guest.initialising(&later).handling(&null).component()).unwrap();
+    fs::write(bus.beside("extensions/broken.wasm"), "no component").unwrap();
+    let serving = bus.serve();
+    ask(&bus, "m-1");
+    bus.until("it waits", |bus| !bus.steps(&["deferred"]).is_empty());
+    bus.drop("m-2.json", message("m-2", "alice", "broken", "any.thing", "1"));
+    assert_eq!(answer(&bus, "m-2"), "unknown-recipient");
+    put(&bus, "ext", echoing());
+    assert_eq!(answer(&bus, "m-1"), "1");
+    let said = serving.stop();
+    assert_eq!(said.matches("extension ext").count(), 1, "{said}");
 }
 
 #[test]
