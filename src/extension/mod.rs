@@ -2,7 +2,7 @@
 //!
 //! They find each other by the interfaces that they import and export. Each message runs in fresh instances with a deadline and a memory
 //! limit. What it answers, and every way in which it can misbehave, comes
-//! back as a [`Handled`]; an extension can harm the attempt it is in, and nothing else.
+//! back as a [`Handled`](crate::message::Handled); an extension can harm the attempt it is in, and nothing else.
 //!
 //! Absent on purpose: the bus (an extension publishes nothing), which messages go where, and how many run at a time.
 //!
