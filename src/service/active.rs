@@ -219,7 +219,11 @@ impl<'a> Active<'a> {
                         self.core.say(&Notice::Trouble { what: error.to_string() });
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What still runs could not be decided on this bus any more.
+                    self.lanes.cancel_running();
+                    return Err(error);
+                }
             }
             self.hurry(now);
             if self.is_overdue(now) {

@@ -6,11 +6,11 @@
 //! | `gather`, `check`, `decide`, `answer`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
 //! | `publisher` | the thread beside the line that publishes and finishes |
 //! | `active`, `standby` | the two lives of a service |
-//! | `calendar` | which folder of the archive is being filled |
+//! | `calendar`, `dates` | which folder of the archive is being filled; whether the date may make anything old |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
 //! | `inboxes`, `inbox_names`, `registry`, `installed` | what is known of the agents; which extensions there are |
-//! | `requests`, `tend`, `stop`, `trouble` | the command line's wishes, housekeeping, the end, errors |
+//! | `requests`, `tend`, `stop`, `trouble`, `notice` | the command line's wishes, housekeeping, the end, errors, what is said of it |
 //! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
 //!
 //! A program can embed it: see `examples/embed.rs`.

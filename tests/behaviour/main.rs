@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod bounds;
-/// Components that call what the service offers.
+/// Components that call what the service offers; the tests of extensions use more of it.
 #[allow(dead_code)]
 #[path = "../extension/host"]
 mod calling {

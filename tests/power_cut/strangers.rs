@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::old_rooms::{Bus, claim, echo};
+use postroom::bus::record::Record;
+
+use crate::old_rooms::{Bus, OldRoom, claim, echo};
 
 /// What recovery moved aside, whose names begin so.
 fn moved_aside(bus: &Bus, beginning: &str) -> Vec<PathBuf> {
@@ -13,14 +15,20 @@ fn moved_aside(bus: &Bus, beginning: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning))).collect()
 }
 
-#[test]
-fn folders_and_files_of_others_are_moved_aside() {
-    let bus = Bus::new();
+/// A room of an earlier boot in which one message is answered, and not yet published.
+fn answered(bus: &Bus) -> (OldRoom<'_>, Record) {
     let mut room = bus.earlier_room();
     let claim = claim();
     let record = room.replied(&claim);
     room.decide(&record);
     room.put(&claim, &echo());
+    (room, record)
+}
+
+#[test]
+fn folders_and_files_of_others_are_moved_aside() {
+    let bus = Bus::new();
+    let (room, record) = answered(&bus);
     // Staged files have such names, but are no folders.
     for stranger in ["notes.txt", "folder/inside", "+folder/inside"] {
         room.put(stranger, stranger);
@@ -40,11 +48,7 @@ fn folders_and_files_of_others_are_moved_aside() {
 #[test]
 fn a_log_with_a_whole_frame_that_nobody_understands_is_kept_aside() {
     let bus = Bus::new();
-    let mut room = bus.earlier_room();
-    let claim = claim();
-    let record = room.replied(&claim);
-    room.decide(&record);
-    room.put(&claim, &echo());
+    let (room, record) = answered(&bus);
     let path = bus.path(room.room.file("log"));
     // The numbers before it are those of the beginning and of the record.
     let (number, body) = (3_u64, "?what is this");
