@@ -52,7 +52,8 @@ impl Ran {
 pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
     command.current_dir(folder).stdin(Stdio::null()).env("COLUMNS", "100");
-    for name in ["POSTROOM_BUS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    // With `CI` set anstream takes even a dumb terminal for one with colours: the log of a build server.
+    for name in ["POSTROOM_BUS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         command.env_remove(name);
     }
     command

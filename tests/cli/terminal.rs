@@ -110,6 +110,9 @@ fn colours_are_for_terminals_that_want_them() {
             let (_, plain) = on_terminal(plain);
             assert!(!plain.is_empty() && !plain.contains('\u{1b}'), "{name} {command:?}: {plain:?}");
         }
+        let mut log = asks(&bus, command);
+        log.env("TERM", "dumb").env("CI", "true");
+        assert!(on_terminal(log).1.contains("\u{1b}["), "the log of a build server: {command:?}");
     }
 }
 
