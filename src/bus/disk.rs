@@ -326,10 +326,25 @@ impl Disk {
 
     /// Makes everything on the bus's file system durable.
     pub fn sync_all(&self) -> Result<(), DiskError> {
+        self.sync_file_system(&self.root)
+    }
+
+    /// Another handle of the bus folder, for [`Disk::sync_by`]. What could not be written is told to every handle once.
+    pub fn handle(&self) -> Result<OwnedFd, DiskError> {
+        sys::openat(&self.root, ".", FOLDER, Mode::empty()).map_err(|e| self.error("open", "", e))
+    }
+
+    /// As [`Disk::sync_all`], which is told of the same errors again.
+    pub fn sync_by(&self, handle: &OwnedFd) -> Result<(), DiskError> {
+        self.sync_file_system(handle)
+    }
+
+    fn sync_file_system(&self, handle: &OwnedFd) -> Result<(), DiskError> {
         #[cfg(target_os = "linux")]
-        let synced = sys::syncfs(&self.root);
+        let synced = sys::syncfs(handle);
         #[cfg(not(target_os = "linux"))]
         let synced = {
+            let _ = handle;
             sys::sync();
             Ok::<(), Errno>(())
         };

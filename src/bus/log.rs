@@ -1,34 +1,48 @@
 //! The commit log of a room: numbered, checksummed frames in a preallocated file, one sync for a whole batch.
 //!
-//! A frame is a line `postroom <number> <length> <crc32>` followed by that many bytes and a newline. Numbers go up by one; the first
-//! frame that is not whole, or not the next number, ends the log, so what an earlier use of the file left behind it is not
-//! read. A batch is decided when the sync returned. After a failed sync the kernel may have dropped the pages and called them
-//! clean, so that file is never synced again: a new one with everything that is not yet checkpointed takes its place.
+//! Numbers go up by one; the first frame that is not whole, or not the next number, ends the log, so what an earlier use of the file
+//! left behind it is not read. A batch is decided when the sync returned. After a failed sync the kernel may have dropped the pages
+//! and called them clean, so that file is never synced again: a new one with everything that is not yet checkpointed takes its
+//! place.
+//!
+//! | where | what |
+//! | --- | --- |
+//! | here | writing: batches, notes, the new beginning after a checkpoint |
+//! | [`frame`] | one frame |
+//! | [`contents`] | reading it all back |
+//! | [`zeroing`] | the file is as long as it gets before it is needed |
+
+pub mod contents;
+mod frame;
+mod zeroing;
 
 use std::fs::File;
-use std::io::Write as _;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{Disk, DiskError, Moved, read_all};
+pub use self::contents::{Contents, read};
+use self::zeroing::Zeroing;
+use super::disk::{Disk, DiskError, Moved};
 use super::error::BusError;
-use super::layout::{self, ClaimName};
+use super::layout;
 use super::place::Place;
-use super::record::{self, Record};
+use super::record::Record;
 use super::room::Room;
 
 /// The file grows by this many zeroed bytes at a time; a sync of bytes that were there before costs a third of one that
 /// makes the file longer.
 const GROW: u64 = 1 << 20;
-/// A checkpoint is due when the log holds this many bytes.
-const CHECKPOINT_AT: u64 = 12 << 20;
+/// A checkpoint is due when the log holds this many bytes: 20,000 ordinary messages that come at once do not have to wait for one.
+/// More would make recovery longer, and the memory that it needs.
+pub const CHECKPOINT_AT: u64 = 32 << 20;
+/// Where a checkpoint has nothing to wait for, a short log is as fast.
+const CHECKPOINT_UNSYNCED_AT: u64 = 12 << 20;
 /// About as many bytes as the record of an ordinary message has, with its reply.
 const FRAME: usize = 2048;
-/// A frame's head has this many bytes: `postroom `, number (20 digits), length (10), checksum (8 hex), newline.
-const HEAD: usize = 9 + 20 + 1 + 10 + 1 + 8 + 1;
 
 /// What a commit has to survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +66,6 @@ pub enum Note {
     StartedNext { claim: String },
 }
 
-/// Everything that one log says.
-#[derive(Debug, Default)]
-pub struct Contents {
-    pub records: Vec<Record>,
-    /// Where the journal ended when this use of the file began: day and bytes.
-    pub begin: Option<(String, u64)>,
-    /// The claims whose handling had begun and was not decided after that: all that ran beside others, and of those that ran
-    /// one after the other only the last. A record of the same attempt that stands before (it waited, and was taken up again)
-    /// says nothing about it.
-    pub begun: Vec<ClaimName>,
-    /// A frame was whole but could not be understood.
-    pub damaged: bool,
-}
-
 #[derive(Debug)]
 pub struct Log {
     file: File,
@@ -74,6 +74,8 @@ pub struct Log {
     /// Where the next frame goes.
     end: u64,
     allocated: u64,
+    /// Makes the file longer, beside the service.
+    zeroing: Option<Zeroing>,
     next_number: u64,
     /// Every frame since the last checkpoint, for a new file after a failed sync (only kept where there are syncs).
     kept: Vec<u8>,
@@ -93,24 +95,34 @@ impl Log {
         let path = folder.join(layout::ROOM_LOG);
         let file = disk.create_open(&path)?;
         let begin = Note::Begin { day: journal.0, journal: journal.1, place: place.clone() };
-        let mut log =
-            Log { file, durability, place, end: 0, allocated: 0, next_number: 1, kept: Vec::new(), distrusted: false };
+        let mut log = Log::of(file, durability, place);
         log.append_notes(&path, &[begin])?;
         Ok(log)
     }
 
-    /// Makes the file as long as it gets before a checkpoint, so that no commit has to make it longer: that costs tens of
-    /// milliseconds each time. For a service that is to run for long.
-    pub fn preallocate(&mut self, room: &Room) -> Result<(), BusError> {
+    fn of(file: File, durability: Durability, place: Arc<Place>) -> Log {
+        let (kept, zeroing) = (Vec::new(), None);
+        Log { file, durability, place, end: 0, allocated: 0, zeroing, next_number: 1, kept, distrusted: false }
+    }
+
+    /// Begins to make the file as long as it gets before a checkpoint, so that no commit has to make it longer: that costs tens
+    /// of milliseconds each time. For a service that is to run for long. Only for speed: where it fails, the log grows as it goes.
+    pub fn preallocate(&mut self, disk: &Disk, room: &Room) {
         if self.durability == Durability::Process {
-            return Ok(());
+            return;
         }
-        let path = room.file(layout::ROOM_LOG);
-        self.grow(&path, CHECKPOINT_AT + GROW)?;
-        let synced = self.sync(&path);
-        // As after any failed sync: this file is not synced again, the next commit makes a new one.
-        self.distrusted |= synced.is_err();
-        synced
+        // A handle of its own: if a sync by it fails, the next one of the log is told of that, too.
+        if let Ok(Some(file)) = disk.open_beneath(&room.file(layout::ROOM_LOG), OFlags::WRONLY) {
+            self.zeroing = Zeroing::begin(File::from(file), self.allocated, CHECKPOINT_AT + GROW).ok();
+        }
+    }
+
+    /// Takes over what has been zeroed, and waits where that is less than `needed`. After that nobody else writes below `needed`.
+    fn take_zeroed(&mut self, needed: u64) {
+        if let Some(zeroing) = &self.zeroing {
+            self.allocated = self.allocated.max(zeroing.wait_for(needed));
+            self.zeroing.take_if(|_| self.allocated < needed);
+        }
     }
 
     fn grow(&mut self, path: &Path, to: u64) -> Result<(), BusError> {
@@ -122,9 +134,18 @@ impl Log {
         Ok(())
     }
 
+    /// How many bytes it holds since the last checkpoint.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+
     /// Is it time for a checkpoint?
     pub fn is_full(&self) -> bool {
-        self.end >= CHECKPOINT_AT
+        self.end
+            >= match self.durability {
+                Durability::Full => CHECKPOINT_AT,
+                Durability::Process => CHECKPOINT_UNSYNCED_AT,
+            }
     }
 
     /// Will the next commit put a new file in this one's place?
@@ -142,7 +163,7 @@ impl Log {
     pub fn commit(&mut self, disk: &Disk, room: &Room, batch: &[(&Record, &[u8])]) -> Result<(), BusError> {
         let mut frames = Vec::with_capacity(batch.len() * FRAME);
         for (number, (record, message)) in (self.next_number..).zip(batch) {
-            frame(number, &mut frames, |out| {
+            frame::append(number, &mut frames, |out| {
                 out.push(b'R');
                 record.encode(&self.place, message, out);
             });
@@ -183,6 +204,7 @@ impl Log {
         }
         disk.sync_folder(&room.path)?;
         self.file = file;
+        self.zeroing = None;
         self.kept.extend_from_slice(frames);
         self.end = self.kept.len() as u64;
         self.allocated = self.end;
@@ -218,7 +240,7 @@ impl Log {
     fn frames_of(&self, notes: &[Note]) -> Vec<u8> {
         let mut frames = Vec::with_capacity(notes.len() * FRAME / 4);
         for (number, note) in (self.next_number..).zip(notes) {
-            frame(number, &mut frames, |out| {
+            frame::append(number, &mut frames, |out| {
                 out.push(b'N');
                 serde_json::to_writer(&mut *out, note).expect("writing JSON to memory does not fail");
             });
@@ -243,6 +265,7 @@ impl Log {
     fn write(&mut self, path: &Path, frames: &[u8]) -> Result<(), BusError> {
         let end = self.end + frames.len() as u64;
         if end > self.allocated && self.durability == Durability::Full {
+            self.take_zeroed(end);
             self.grow(path, end.next_multiple_of(GROW))?;
         }
         self.file.write_all_at(frames, self.end).map_err(|e| DiskError::new("write", path, e))?;
@@ -257,133 +280,9 @@ impl Log {
     }
 }
 
-fn frame(number: u64, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
-    let head = out.len();
-    out.resize(head + HEAD, b' ');
-    body(out);
-    let (len, sum) = {
-        let body = &out[head + HEAD..];
-        (body.len(), checksum(number, body))
-    };
-    let mut place = &mut out[head..head + HEAD];
-    writeln!(place, "postroom {number:020} {len:010} {sum:08x}").expect("a head has this many bytes");
-    out.push(b'\n');
-}
-
-/// CRC-32 (IEEE) over number and body, so that a frame moved to another place does not pass.
-fn checksum(number: u64, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&number.to_le_bytes());
-    hasher.update(body);
-    hasher.finalize()
-}
-
-fn split_frame(text: &[u8], expected: Option<u64>) -> Option<(u64, &[u8], &[u8])> {
-    let (head, rest) = text.split_at_checked(HEAD)?;
-    let head = std::str::from_utf8(head).ok()?.strip_suffix('\n')?;
-    let mut parts = head.strip_prefix("postroom ")?.split(' ');
-    let number: u64 = parts.next()?.parse().ok()?;
-    let len: usize = parts.next()?.parse().ok()?;
-    let sum = u32::from_str_radix(parts.next()?, 16).ok()?;
-    if expected.is_some_and(|expected| expected != number) {
-        return None;
-    }
-    let (body, rest) = rest.split_at_checked(len)?;
-    let rest = rest.strip_prefix(b"\n")?;
-    (checksum(number, body) == sum).then_some((number, body, rest))
-}
-
-/// Reads the log in this folder. A `log.new` beside it takes effect by its rename only and is not looked at.
-pub fn read(disk: &Disk, folder: &Path) -> Result<Contents, BusError> {
-    let path: PathBuf = folder.join(layout::ROOM_LOG);
-    let Some(fd) = disk.open_beneath(&path, rustix::fs::OFlags::RDONLY)? else { return Ok(Contents::default()) };
-    let file = File::from(fd);
-    let len = file.metadata().map_err(|e| DiskError::new("look at", &path, e))?.len();
-    let text = read_all(&file, len as usize).map_err(|e| DiskError::new("read", &path, e))?;
-    Ok(parse(&text))
-}
-
-fn parse(mut text: &[u8]) -> Contents {
-    let mut contents = Contents::default();
-    let mut expected = None;
-    let mut one_by_one = None;
-    let mut place: Option<Arc<Place>> = None;
-    while let Some((number, body, rest)) = split_frame(text, expected) {
-        expected = Some(number + 1);
-        text = rest;
-        match body.split_first() {
-            Some((b'R', record)) => match Record::decode(place.as_ref(), record) {
-                Some(record) => {
-                    contents.begun.retain(|claim| !record::same_attempt(claim, &record.claim));
-                    one_by_one = one_by_one.filter(|claim| !record::same_attempt(claim, &record.claim));
-                    contents.records.push(record);
-                }
-                None => contents.damaged = true,
-            },
-            Some((b'N', note)) => match serde_json::from_slice(note) {
-                Ok(Note::Begin { day, journal, place: of_log }) => {
-                    contents.begin = Some((day, journal));
-                    place = Some(of_log);
-                }
-                Ok(Note::Started { claim }) => contents.begun.extend(ClaimName::parse(&claim)),
-                Ok(Note::StartedNext { claim }) => one_by_one = ClaimName::parse(&claim),
-                Err(_) => contents.damaged = true,
-            },
-            _ => contents.damaged = true,
-        }
-    }
-    contents.begun.extend(one_by_one);
-    contents
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn note(number: u64, claim: &str, out: &mut Vec<u8>) {
-        let note = Note::Started { claim: format!("{claim}.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~a.json") };
-        framed_note(number, &note, out);
-    }
-
-    fn framed_note(number: u64, note: &Note, out: &mut Vec<u8>) {
-        frame(number, out, |out| {
-            out.push(b'N');
-            serde_json::to_writer(out, note).expect("a note is JSON");
-        });
-    }
-
-    #[test]
-    fn a_log_ends_at_the_first_frame_that_is_not_whole_or_not_the_next() {
-        let mut text = Vec::new();
-        note(7, "1", &mut text);
-        note(8, "2", &mut text);
-        let whole = text.len();
-        note(8, "3", &mut text);
-        assert_eq!(parse(&text).begun.len(), 2, "a number twice");
-        for cut in 0..whole {
-            let expected = usize::from(cut >= whole / 2);
-            assert_eq!(parse(&text[..cut]).begun.len(), expected, "cut at {cut}");
-        }
-        let mut flipped = text[..whole].to_vec();
-        flipped[whole - 5] ^= 1;
-        assert_eq!(parse(&flipped).begun.len(), 1);
-    }
-
-    #[test]
-    fn of_handlings_one_after_the_other_only_the_last_counts() {
-        let claim = |n: u32| format!("{n}.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~a.json");
-        let notes = [
-            Note::Started { claim: claim(1) },
-            Note::StartedNext { claim: claim(2) },
-            Note::StartedNext { claim: claim(3) },
-        ];
-        let mut text = Vec::new();
-        for (number, note) in (1..).zip(&notes) {
-            framed_note(number, note, &mut text);
-        }
-        let attempts: Vec<u32> = parse(&text).begun.iter().map(|claim| claim.attempt).collect();
-        assert_eq!(attempts, [1, 3]);
-    }
 
     #[test]
     fn after_a_failed_checkpoint_the_next_commit_can_be_read() {
@@ -399,22 +298,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         std::fs::write(&path, b"").expect("written");
-        let mut log = Log {
-            // Not open for writing, so that every write fails.
-            file: File::open(&path).expect("opened"),
-            durability: Durability::Full,
-            place: place.clone(),
-            end: 0,
-            allocated: 0,
-            next_number: 5,
-            kept: Vec::new(),
-            distrusted: false,
-        };
+        // Not open for writing, so that every write fails.
+        let mut log = Log::of(File::open(&path).expect("opened"), Durability::Full, place.clone());
+        log.next_number = 5;
         let begin = Note::Begin { day: text("2025-11-21"), journal: 0, place };
         log.begin_again(&path, &[begin]).expect_err("not writable");
         assert!(log.distrusted);
-        note(log.next_number, "1", &mut log.kept);
-        let contents = parse(&log.kept);
+        let started = Note::Started { claim: "1.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~a.json".to_owned() };
+        let frames = log.frames_of(&[started]);
+        log.kept.extend(frames);
+        let contents = contents::tests::parsed(&log.kept);
         assert_eq!((contents.begin, contents.begun.len()), (Some((text("2025-11-21"), 0)), 1));
     }
 }

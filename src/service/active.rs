@@ -24,6 +24,7 @@ use super::clock::Now;
 use super::dates::Dates;
 use super::decide::Decision;
 use super::drop_queue::{BATCH, DropQueue};
+use super::early_sync::EarlySync;
 use super::inbox_names::InboxNames;
 use super::inboxes::Inboxes;
 use super::lanes::Lanes;
@@ -80,6 +81,7 @@ pub struct Active<'a> {
     /// Decided in the log, not yet published and finished, and not with the publisher.
     pub(super) unfinished: Vec<Arc<Decision>>,
     pub(super) publisher: Publisher,
+    pub(super) early_sync: EarlySync,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     /// What is in the place of the inboxes that this batch has looked at.
@@ -167,6 +169,7 @@ impl<'a> Active<'a> {
             unsettled: Vec::new(),
             unfinished: Vec::new(),
             publisher,
+            early_sync: EarlySync::default(),
             released: Vec::new(),
             inbox_states: RefCell::default(),
             inbox_names: InboxNames::default(),
@@ -198,8 +201,7 @@ impl<'a> Active<'a> {
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
     pub fn run(mut self, wakes: &mut Wakes, mode: Mode) -> Result<End, BusError> {
         if mode == Mode::UntilStopped {
-            // Only for speed: if it fails, the log grows as it goes, and the trouble is met and told there.
-            let _ = self.log.preallocate(&self.room);
+            self.log.preallocate(&self.core.disk, &self.room);
         }
         loop {
             let now = Now::get();
@@ -328,7 +330,7 @@ impl<'a> Active<'a> {
                 Wake::Ask(ask) => self.answer_ask(*ask),
                 Wake::Extensions => self.look_at_extensions = true,
                 // What they are about is looked at in every turn.
-                Wake::Published | Wake::LockFree => {}
+                Wake::Published | Wake::Synced | Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
         }
@@ -355,7 +357,7 @@ impl<'a> Active<'a> {
     }
 
     /// Is there anything to do without waiting?
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         if self.trouble.is_waiting(Instant::now()) {
             return false;
         }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `answer`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
-//! | `publisher` | the thread beside the line that publishes and finishes |
+//! | `publisher`, `early_sync` | the threads beside the line: one publishes and finishes, one syncs before a checkpoint has to |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar`, `dates` | which folder of the archive is being filled; whether the date may make anything old |
 //! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
@@ -27,6 +27,7 @@ mod dates;
 mod dead;
 mod decide;
 mod drop_queue;
+mod early_sync;
 mod gather;
 mod inbox_names;
 mod inboxes;

@@ -59,9 +59,9 @@ pub struct Pause(Arc<Gate>);
 
 struct Thread {
     batches: Option<Sender<Vec<Arc<Decision>>>>,
-    results: Receiver<Vec<Result<(), BusError>>>,
+    results: Receiver<Vec<Outcome>>,
     /// What it has told of, and nobody has taken.
-    told: VecDeque<Result<(), BusError>>,
+    told: VecDeque<Outcome>,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -126,7 +126,9 @@ impl Publisher {
                 Err(TryRecvError::Disconnected) => return thread.end(),
             }
         }
-        self.in_hand.pop_front().zip(thread.told.pop_front())
+        // It answers in this order, so that is the same one.
+        self.in_hand.pop_front();
+        thread.told.pop_front()
     }
 
     /// The next outcome; waits for it. `None`: the thread has nothing in hand.
@@ -139,7 +141,9 @@ impl Publisher {
                 Err(_) => return thread.end(),
             }
         }
-        self.in_hand.pop_front().zip(thread.told.pop_front())
+        // It answers in this order, so that is the same one.
+        self.in_hand.pop_front();
+        thread.told.pop_front()
     }
 }
 
@@ -152,12 +156,15 @@ impl Thread {
             for batch in work {
                 // Opened anew for each batch: whoever removed a folder meanwhile is noticed.
                 let mut folders = Folders::default();
-                for some in batch.chunks(TOLD) {
-                    let told = some.iter().map(|decision| {
+                let mut rest = batch.into_iter();
+                while !rest.as_slice().is_empty() {
+                    // With the decision, so that whoever made it gives back its memory, too.
+                    let told = rest.by_ref().take(TOLD).map(|decision| {
                         gate.pass();
-                        carry_out(&disk, &room, &mut folders, decision)
+                        let done = carry_out(&disk, &room, &mut folders, &decision);
+                        (decision, done)
                     });
-                    let told = told.collect();
+                    let told: Vec<Outcome> = told.collect();
                     // The receiver is gone only when the service has ended; what is decided the next one carries out.
                     if done.send(told).is_err() {
                         return;

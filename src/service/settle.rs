@@ -12,6 +12,7 @@ use super::decide::{Decision, Sent};
 use super::publisher::{Outcome as Published, Publisher};
 use super::waiting::Waiter;
 use crate::bus::BusError;
+use crate::bus::disk::DiskError;
 use crate::bus::log::Durability;
 use crate::bus::publish;
 use crate::bus::record::{Finish, IdState, Record};
@@ -94,10 +95,32 @@ impl Active<'_> {
     pub(super) fn note(&mut self, now: Now) -> Result<(), BusError> {
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
-        if self.log.is_full() || self.drop.needs_checkpoint() {
-            self.checkpoint(now)?;
+        if self.log.is_full() || self.drop.needs_checkpoint() { self.checkpoint(now) } else { self.sync_early(now) }
+    }
+
+    /// Before the log is full, while there is time (see [`super::early_sync`]).
+    fn sync_early(&mut self, now: Now) -> Result<(), BusError> {
+        if self.pinned || self.core.durability() != Durability::Full {
+            return Ok(());
+        }
+        let is_busy = self.has_work();
+        match self.early_sync.take() {
+            Some(Err(error)) => return self.unsynced(error),
+            Some(Ok(())) if !is_busy => return self.checkpoint(now),
+            Some(Ok(())) | None => {}
+        }
+        if self.early_sync.is_due(self.log.bytes(), is_busy) {
+            self.early_sync.begin(&self.core.disk, self.log.bytes(), &self.core.wake);
         }
         Ok(())
+    }
+
+    /// What the kernel could not write it calls written from now on: a second success would prove nothing. The log is kept as
+    /// it is for the rest of this term.
+    fn unsynced(&mut self, error: DiskError) -> Result<(), BusError> {
+        self.pinned = true;
+        self.core.say(&super::Notice::Unsynced { what: error.to_string() });
+        Err(error.into())
     }
 
     fn commit(&mut self, now: Now) -> Result<(), BusError> {
@@ -243,12 +266,9 @@ impl Active<'_> {
         if self.core.durability() == Durability::Full
             && let Err(error) = self.core.disk.sync_all()
         {
-            // What the kernel could not write it calls written from now on: a second success would prove nothing. The
-            // log is kept as it is for the rest of this term.
-            self.pinned = true;
-            self.core.say(&super::Notice::Unsynced { what: error.to_string() });
-            return Err(error.into());
+            return self.unsynced(error);
         }
+        self.early_sync.forget();
         let beginning = self.beginning()?;
         self.log.checkpoint(&self.room, &beginning)?;
         for (ticket, (sender, id)) in std::mem::take(&mut self.released) {

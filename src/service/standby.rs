@@ -61,6 +61,7 @@ pub fn pause(wakes: &mut Wakes, wait: Duration) {
                 | Wake::Request
                 | Wake::Ended(_)
                 | Wake::Published
+                | Wake::Synced
                 | Wake::Ask(_)
                 | Wake::Extensions,
             ) => {}

@@ -24,6 +24,8 @@ pub enum Wake {
     Ended(Box<Ended>),
     /// A batch of decisions is carried out.
     Published,
+    /// The file system has been synced beside the line.
+    Synced,
     /// A running attempt calls a control command.
     Ask(Box<Ask>),
     /// The folder of the extensions may have changed, or a set of them is loaded.
