@@ -8,9 +8,9 @@
 //! | where | what |
 //! | --- | --- |
 //! | here | writing: batches, notes, the new beginning after a checkpoint |
-//! | [`frame`] | one frame |
-//! | [`contents`] | reading it all back |
-//! | [`zeroing`] | the file is as long as it gets before it is needed |
+//! | `frame` | one frame |
+//! | `contents` | reading it all back |
+//! | `zeroing` | the file is as long as it gets before it is needed |
 
 pub mod contents;
 mod frame;

@@ -178,3 +178,31 @@ fn a_full_disk_is_survived_wherever_it_begins() {
         assert!(missed.is_empty(), "the disk was full in each case: {missed:?}");
     }
 }
+
+/// What a service has synced before it had to is no promise; but if that fails, nothing proves any more what is on the disk.
+#[test]
+fn an_early_sync_that_fails_keeps_the_log() {
+    let mut scene = Scene::new(Durability::Full);
+    let aim = Aim::Named { what: "syncfs .".to_owned(), nth: 1 };
+    let service = scene.serve(Scope::Failable, Plan::Fail(aim, Fault::Errno(libc::EIO)));
+    // In all more than is worth an early sync, and far less than a full log.
+    let payload = format!("\"{}\"", "x".repeat(14 * 1024));
+    for number in 0..400 {
+        scene.drop_with(&format!("long-{number}.json"), &payload);
+    }
+    scene.settle("with a long log", || service.has_ended());
+    let hit = wait_until(LONG, || service.hit().map(|_| ()).ok_or_else(|| service.said()));
+    scene.note("the early sync", hit);
+    let says_so = || if service.said().contains("rests on this service's log") { Ok(()) } else { Err(service.said()) };
+    scene.note("said", wait_until(LONG, says_so));
+    scene.drop_one_more("11.json");
+    scene.settle("after it", || service.has_ended());
+    runs_still(&mut scene, &service);
+    scene.stop(service, "the service");
+    let rooms = std::fs::read_dir(scene.workspace.bus().join("processing")).expect("a folder").count();
+    assert_eq!(rooms, 1, "the log is left to the next service");
+    scene.serve_once();
+    if let Verdict::Broken(case) = scene.verdict("a failed early sync".to_owned()) {
+        panic!("{:#?}\n{}", case.findings, case.scene);
+    }
+}

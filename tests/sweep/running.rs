@@ -59,7 +59,12 @@ impl Scene {
 
     /// Drops an echo; its id is its file name.
     pub fn drop_one_more(&mut self, file: &str) {
-        let more = echo(file, "dora", file.trim_end_matches(".json"), "[1.0]");
+        self.drop_with(file, "[1.0]");
+    }
+
+    /// The same, with this payload.
+    pub fn drop_with(&mut self, file: &str, payload: &str) {
+        let more = echo(file, "dora", file.trim_end_matches(".json"), payload);
         self.workspace.drop_file(&more.file, &more.bytes);
         self.sent.push(more);
     }
