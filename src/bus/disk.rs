@@ -324,22 +324,18 @@ impl Disk {
         sys::fsync(&fd).map_err(|e| self.error("sync the folder", path, e))
     }
 
-    /// Makes everything on the bus's file system durable.
-    pub fn sync_all(&self) -> Result<(), DiskError> {
-        self.sync_file_system(&self.root)
-    }
-
-    /// Another handle of the bus folder, for [`Disk::sync_by`]. What could not be written is told to every handle once.
+    /// Another handle of the bus folder, for [`Disk::sync_by`].
     pub fn handle(&self) -> Result<OwnedFd, DiskError> {
         sys::openat(&self.root, ".", FOLDER, Mode::empty()).map_err(|e| self.error("open", "", e))
     }
 
-    /// As [`Disk::sync_all`], which is told of the same errors again.
-    pub fn sync_by(&self, handle: &OwnedFd) -> Result<(), DiskError> {
-        self.sync_file_system(handle)
+    /// Makes everything on the bus's file system durable.
+    pub fn sync_all(&self) -> Result<(), DiskError> {
+        self.sync_by(&self.root)
     }
 
-    fn sync_file_system(&self, handle: &OwnedFd) -> Result<(), DiskError> {
+    /// The same by another handle: what the kernel could not write it tells to every handle once (syncfs(2), since Linux 5.8).
+    pub fn sync_by(&self, handle: &OwnedFd) -> Result<(), DiskError> {
         #[cfg(target_os = "linux")]
         let synced = sys::syncfs(handle);
         #[cfg(not(target_os = "linux"))]

@@ -12,7 +12,7 @@
 //! | `contents` | reading it all back |
 //! | `zeroing` | the file is as long as it gets before it is needed |
 
-pub mod contents;
+mod contents;
 mod frame;
 mod zeroing;
 

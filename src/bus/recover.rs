@@ -75,7 +75,10 @@ pub fn recover(
         recovered.rooms += remains.rooms.len();
         recovered.records += remains.records.len();
         // A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.
-        let told = told_since(disk, &remains.begins).unwrap_or_default();
+        let told = match remains.records.as_slice() {
+            [] => HashSet::new(),
+            [_, ..] => told_since(disk, &remains.begins).unwrap_or_default(),
+        };
         for records in remains.records.chunks_mut(256) {
             let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
             log.commit(disk, room, &batch)?;

@@ -11,9 +11,14 @@ use crate::session::{Serving, Session, message};
 
 /// Puts a component there as a careful writer does.
 fn put(bus: &Session, name: &str, mock: Mock) {
+    put_file(bus, name, &component("", &[mock]));
+}
+
+/// Whole, or not at all.
+fn put_file(bus: &Session, name: &str, bytes: &[u8]) {
     let folder = bus.beside("extensions");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(".writing"), component("", &[mock])).unwrap();
+    fs::write(folder.join(".writing"), bytes).unwrap();
     fs::rename(folder.join(".writing"), folder.join(format!("{name}.wasm"))).unwrap();
 }
 
@@ -182,9 +187,8 @@ fn who_asks_for_another_try_is_waited_for_and_who_is_broken_is_not() {
     let later =
         format!("(drop (call $err {})) (i32.store8 (i32.const 1056) (i32.const 0)) (i32.const 1024)", guest.text("no"));
     let null = format!("(call $ok {})", guest.text("null"));
-    put(&bus, "ext", echoing());
-    fs::write(bus.beside("extensions/ext.wasm"), guest.initialising(&later).handling(&null).component()).unwrap();
-    fs::write(bus.beside("extensions/broken.wasm"), "no component").unwrap();
+    put_file(&bus, "ext", &guest.initialising(&later).handling(&null).component());
+    put_file(&bus, "broken", b"no component");
     let serving = bus.serve();
     ask(&bus, "m-1");
     bus.until("it waits", |bus| !bus.steps(&["deferred"]).is_empty());
