@@ -1,5 +1,7 @@
 //! A decision, as it stands in the commit log: what becomes of one attempt at one message, completely. Whoever finds the
-//! record can carry it out without asking anything else.
+//! record can carry it out without asking anything else. `text` is how it stands there.
+
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,8 +166,7 @@ impl Finish {
 }
 
 /// What happens to the message's id when the message is finished.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdNote {
     pub state: IdState,
     pub sender: String,
@@ -268,100 +269,7 @@ pub struct Record {
     pub story: Story,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta<'a> {
-    term: u64,
-    /// Left out where it is the place of the log.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    place: Option<Arc<Place>>,
-    claim: String,
-    finish: std::borrow::Cow<'a, Finish>,
-    effects: Vec<EffectMeta<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    id: Option<std::borrow::Cow<'a, IdNote>>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    answers: Option<std::borrow::Cow<'a, AnswerNote>>,
-    story: std::borrow::Cow<'a, Story>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct EffectMeta<'a> {
-    to: std::borrow::Cow<'a, Target>,
-    /// Lengths of the pieces; `[start, len]` is a reference into the message.
-    pieces: Vec<PieceMeta>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum PieceMeta {
-    Inline(usize),
-    OfMessage(usize, usize),
-}
-
 impl Record {
-    /// Appends the record's text: a line of JSON, then the effects' bytes. `of_log`: the place that the log itself names.
-    pub fn encode(&self, of_log: &Place, message: &[u8], out: &mut Vec<u8>) {
-        use std::borrow::Cow::Borrowed;
-        let effects = self.effects.iter().map(|effect| EffectMeta {
-            to: Borrowed(&effect.to),
-            pieces: pieces_of(effect).map(|(meta, _)| meta).collect(),
-        });
-        let meta = Meta {
-            term: self.term,
-            place: (*self.place != *of_log).then(|| self.place.clone()),
-            claim: self.claim.file_name(),
-            finish: Borrowed(&self.finish),
-            effects: effects.collect(),
-            id: self.id.as_ref().map(Borrowed),
-            answers: self.answers.as_ref().map(Borrowed),
-            story: Borrowed(&self.story),
-        };
-        serde_json::to_writer(&mut *out, &meta).expect("writing JSON to memory does not fail");
-        out.push(b'\n');
-        for effect in &self.effects {
-            for (_, piece) in pieces_of(effect) {
-                match piece {
-                    Logged::Bytes(bytes) => out.extend_from_slice(bytes),
-                    Logged::FromMessage { start, len } => out.extend_from_slice(&message[start..start + len]),
-                    Logged::Reference => {}
-                }
-            }
-        }
-    }
-
-    /// Reads what [`Record::encode`] wrote; `None` if it is not that.
-    pub fn decode(of_log: Option<&Arc<Place>>, text: &[u8]) -> Option<Record> {
-        let line_end = text.iter().position(|b| *b == b'\n')?;
-        let meta: Meta = serde_json::from_slice(&text[..line_end]).ok()?;
-        let mut rest = &text[line_end + 1..];
-        let mut effects = Vec::with_capacity(meta.effects.len());
-        for effect in meta.effects {
-            let mut body = Vec::with_capacity(effect.pieces.len());
-            for piece in effect.pieces {
-                body.push(match piece {
-                    PieceMeta::Inline(len) => {
-                        let (bytes, after) = rest.split_at_checked(len)?;
-                        rest = after;
-                        Piece::Bytes(bytes.to_vec())
-                    }
-                    PieceMeta::OfMessage(start, len) => Piece::OfMessage { start, len },
-                });
-            }
-            effects.push(Effect { to: effect.to.into_owned(), body });
-        }
-        Some(Record {
-            term: meta.term,
-            place: meta.place.or_else(|| of_log.cloned())?,
-            claim: ClaimName::parse(&meta.claim)?,
-            finish: meta.finish.into_owned(),
-            effects,
-            id: meta.id.map(|note| note.into_owned()),
-            answers: meta.answers.map(|note| note.into_owned()),
-            story: meta.story.into_owned(),
-        })
-    }
-
     /// The name under which the n-th effect waits in the room.
     pub fn staged_name(&self, effect: usize) -> String {
         self.claim.staged(effect, &self.effects[effect].to.file_name())
@@ -387,21 +295,6 @@ impl Record {
     }
 }
 
-enum Logged<'a> {
-    Bytes(&'a [u8]),
-    FromMessage { start: usize, len: usize },
-    Reference,
-}
-
-fn pieces_of(effect: &Effect) -> impl Iterator<Item = (PieceMeta, Logged<'_>)> {
-    let refer = effect.refers_to_message();
-    effect.body.iter().map(move |piece| match piece {
-        Piece::Bytes(bytes) => (PieceMeta::Inline(bytes.len()), Logged::Bytes(bytes)),
-        Piece::OfMessage { start, len } if refer => (PieceMeta::OfMessage(*start, *len), Logged::Reference),
-        Piece::OfMessage { start, len } => (PieceMeta::Inline(*len), Logged::FromMessage { start: *start, len: *len }),
-    })
-}
-
 /// Two records are about the same attempt of the same message.
 pub fn same_attempt(a: &ClaimName, b: &ClaimName) -> bool {
     a.ticket == b.ticket && a.attempt == b.attempt
@@ -410,46 +303,4 @@ pub fn same_attempt(a: &ClaimName, b: &ClaimName) -> bool {
 /// A damaged record of our own is an error to be reported, never a reason to stop.
 pub fn damaged(path: &Path) -> DiskError {
     DiskError::new("understand", path, std::io::Error::other("a record in it cannot be read"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As the first version wrote it: without log, without what extensions send and keep.
-    const FIRST: &str = concat!(
-        r#"{"term":1,"place":{"host":"h","host_name":"h","boot":"b","mount":"m","namespace":"n","pid":1},"#,
-        r#""claim":"1.0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~m.json","#,
-        r#""finish":{"archive":{"day":"2025-11-21","hour":"07","name":"0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11~m-1.json"}},"#,
-        r#""effects":[{"to":{"inbox":{"agent":"alice","stem":"m-1.reply","number":1}},"pieces":[3]}],"#,
-        r#""story":{"outcome":"replied","id":"m-1","acceptedAt":1,"decidedAt":2}}"#,
-        "\n{}\n"
-    );
-
-    fn first() -> Record {
-        let place: serde_json::Value = serde_json::from_str(FIRST.split('\n').next().expect("a line")).expect("JSON");
-        let place = serde_json::from_value(place["place"].clone());
-        Record::decode(Some(&Arc::new(place.expect("a place"))), FIRST.as_bytes()).expect("a record")
-    }
-
-    #[test]
-    fn the_first_records_are_read_for_ever() {
-        let record = first();
-        assert_eq!((record.effects[0].len(), record.story.at, record.story.log.len()), (3, 2, 0));
-        assert_eq!(record.claim.sent, None);
-    }
-
-    #[test]
-    fn what_an_extension_keeps_sends_and_says_reads_back() {
-        let mut record = first();
-        record.claim = ClaimName::sent(3, "m-1");
-        let (extension, name) = ("counter".to_owned(), "count".to_owned());
-        let bytes = b"{\"v\":1}\n\0\xff".to_vec();
-        record.effects.push(Effect::whole(Target::State { extension, name, version: 7 }, bytes));
-        let text = "\u{1b}[2J".to_owned();
-        record.story.log.push(LoggedLine { by: "counter".into(), level: "warn".into(), text });
-        let mut encoded = Vec::new();
-        record.encode(&record.place, b"", &mut encoded);
-        assert_eq!(Record::decode(Some(&record.place), &encoded), Some(record));
-    }
 }

@@ -82,6 +82,8 @@ pub struct Active<'a> {
     pub(super) unfinished: Vec<Arc<Decision>>,
     pub(super) publisher: Publisher,
     pub(super) early_sync: EarlySync,
+    /// More is dropped than events are needed for: the drop is listed each time it has been worked off.
+    pub(super) is_flooded: bool,
     /// Ids that become free at the next checkpoint.
     pub(super) released: Vec<(crate::bus::layout::Ticket, Key)>,
     /// What is in the place of the inboxes that this batch has looked at.
@@ -170,6 +172,7 @@ impl<'a> Active<'a> {
             unfinished: Vec::new(),
             publisher,
             early_sync: EarlySync::default(),
+            is_flooded: false,
             released: Vec::new(),
             inbox_states: RefCell::default(),
             inbox_names: InboxNames::default(),
@@ -338,6 +341,11 @@ impl<'a> Active<'a> {
 
     /// Under load the drop is listed each time it has been worked off; else events tell.
     fn choose_watch(&mut self, watch: &mut Wakes) {
+        self.listen_or_list(watch);
+        self.is_flooded = watch.is_paused();
+    }
+
+    fn listen_or_list(&mut self, watch: &mut Wakes) {
         if !watch.is_paused() {
             if self.drop.len() >= BATCH {
                 watch.pause();

@@ -103,7 +103,8 @@ impl Active<'_> {
         if self.pinned || self.core.durability() != Durability::Full {
             return Ok(());
         }
-        let is_busy = self.has_work();
+        // In a flood there is nothing to do for a moment each time the drop is worked off: it is listed then.
+        let is_busy = self.is_flooded || self.has_work();
         match self.early_sync.take() {
             Some(Err(error)) => return self.unsynced(error),
             Some(Ok(())) if !is_busy => return self.checkpoint(now),
