@@ -8,6 +8,7 @@
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
 //! | [`publish`] | what everybody sees |
+//! | [`lease`] | what is called how while a consumer has it |
 //! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
@@ -24,6 +25,7 @@ pub mod history;
 pub mod ids;
 pub mod journal;
 pub mod layout;
+pub mod lease;
 pub mod log;
 pub mod place;
 mod power_cut;

@@ -26,8 +26,10 @@ pub struct Agents {}
 pub struct Agent {
     pub agent: String,
     pub presence: Presence,
-    /// Messages in its inbox.
+    /// Messages in its inbox that nobody has taken.
     pub waiting: usize,
+    /// Those that a consumer has.
+    pub leased: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
 }
@@ -83,14 +85,17 @@ pub fn on(view: &View, now_ms: u64) -> Result<Vec<Agent>, Failure> {
     }
     let mut agents = Vec::with_capacity(registered.len());
     for (agent, registration) in registered {
-        let mut waiting = 0;
-        view.each_in_inbox(agent.as_str(), &mut |_| waiting += 1)?;
+        let (mut waiting, mut leased) = (0, 0);
+        view.each_in_inbox(agent.as_str(), &mut |item| match item.lease {
+            None => waiting += 1,
+            Some(_) => leased += 1,
+        })?;
         let presence = match &registration {
             None => Presence::InboxOnly,
             Some(registration) if registration.is_away(now_ms) => Presence::Away,
             Some(_) => Presence::Present,
         };
-        agents.push(Agent { agent: agent.to_string(), presence, waiting, registration });
+        agents.push(Agent { agent: agent.to_string(), presence, waiting, leased, registration });
     }
     Ok(agents)
 }
@@ -106,6 +111,14 @@ impl Agents {
             Format::Text => print::text(&shown(&agents, now_ms))?,
         }
         Ok(Exit::Ok)
+    }
+}
+
+/// How many wait, and how many more are taken.
+fn inbox(agent: &Agent) -> String {
+    match agent.leased {
+        0 => agent.waiting.to_string(),
+        leased => format!("{} + {leased} leased", agent.waiting),
     }
 }
 
@@ -127,7 +140,7 @@ fn shown(agents: &[Agent], now_ms: u64) -> String {
                 cell(text::field(&agent.agent)).style(BOLD),
                 cell(agent.presence.as_str()).style(style),
                 number(seen),
-                number(agent.waiting),
+                number(inbox(agent)),
                 cell(version),
                 cell(can),
             ]

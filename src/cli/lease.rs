@@ -1,20 +1,17 @@
 //! Leases on messages in an inbox, and `postroom ack` and `postroom nack`, which end them.
 //!
-//! A leased message is called `.<name>~<uuid>.leased`; its token, by which the command line names it, is `<agent>/<uuid>`.
+//! Its token, by which the command line names a lease, is `<agent>/<uuid>`.
 
 use std::path::{Path, PathBuf};
 
 use postroom::bus::disk::{Disk, Moved};
-use postroom::bus::layout;
+use postroom::bus::{layout, lease};
 use postroom::message::AgentId;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::print::Format;
 use super::{Exit, Failure, Global, print, text};
-
-/// What a name may have, in bytes, so that with the marks of a lease no file system finds it too long (255).
-const LEASED_NAME_MAX: usize = 255 - ".~.leased".len() - 36;
 
 /// A message that this consumer has for itself, until the lease runs out.
 #[derive(Debug)]
@@ -31,7 +28,7 @@ impl Lease {
     pub fn take(disk: &Disk, agent: &AgentId, path: &Path) -> Result<Option<Lease>, Failure> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
         let uuid = Uuid::now_v7();
-        let leased = layout::inbox(agent.as_str()).join(format!(".{}~{uuid}.leased", short(name)));
+        let leased = layout::inbox(agent.as_str()).join(lease::leased(name, uuid));
         Ok(match disk.rename_new(path, &leased)? {
             Moved::Done => Some(Lease { agent: agent.clone(), uuid, leased, plain: path.to_owned() }),
             Moved::Taken | Moved::Gone => None,
@@ -41,11 +38,9 @@ impl Lease {
     /// Finds a lease by its token.
     fn find(disk: &Disk, token: &Token) -> Result<Lease, Failure> {
         let inbox = layout::inbox(token.agent.as_str());
-        let end = format!("~{}.leased", token.uuid);
         let mut found = None;
         disk.for_each(&inbox, |name, _| {
-            let plain = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(&end));
-            if let Some(plain) = plain {
+            if let Some((plain, _)) = lease::parse(name).filter(|(_, uuid)| *uuid == token.uuid) {
                 found = Some((inbox.join(name), inbox.join(plain)));
             }
         })?;
@@ -57,7 +52,7 @@ impl Lease {
     }
 
     pub fn token(&self) -> String {
-        format!("{}/{}", self.agent, self.uuid)
+        token(self.agent.as_str(), self.uuid)
     }
 
     /// Where the message is, relative to the bus.
@@ -87,17 +82,9 @@ impl Lease {
     }
 }
 
-/// The names of replies between long ids leave no room for a lease: such a name is cut, and given back it stays cut.
-fn short(name: &str) -> String {
-    let stem = name.strip_suffix(".json").unwrap_or(name);
-    if name.len() <= LEASED_NAME_MAX {
-        return name.to_owned();
-    }
-    let mut end = LEASED_NAME_MAX - ".json".len();
-    while !stem.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}.json", &stem[..end])
+/// By what `ack` and `nack` know a lease.
+pub fn token(agent: &str, lease: Uuid) -> String {
+    format!("{agent}/{lease}")
 }
 
 /// `<agent>/<uuid>`.
@@ -109,7 +96,7 @@ struct Token {
 
 impl std::fmt::Display for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.agent, self.uuid)
+        f.write_str(&token(self.agent.as_str(), self.uuid))
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::print::{BAD, BOLD, DIM, Format, WARN, styled};
 use super::table::{Cell, cell, number, table};
-use super::{Exit, Failure, Global, print, text, units};
+use super::{Exit, Failure, Global, lease, print, text, units};
 
 /// List the messages in one state, or in all but the archive
 ///
@@ -91,6 +91,12 @@ struct Row {
     in_reply_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The token of the consumer that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<String>,
+    /// In the drop: it is not JSON, or not yet, and is left alone for the grace time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unfinished: bool,
 }
 
 impl List {
@@ -161,7 +167,8 @@ fn listing(view: &View, state: State, limit: usize, now_ms: u64) -> Result<Listi
 fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
     let Some((bytes, changed)) = view.size_and_change(&item.path)? else { return Ok(None) };
     let Some(heading) = view.heading(&item.path)? else { return Ok(None) };
-    let Heading { id, sender, recipient, action, in_reply_to, error } = heading;
+    let Heading { id, sender, recipient, action, in_reply_to, error, unfinished } = heading;
+    let lease = item.lease.map(|uuid| lease::token(item.agent.as_deref().unwrap_or_default(), uuid));
     Ok(Some(Row {
         bytes,
         age_ms: now_ms.saturating_sub(changed),
@@ -176,6 +183,8 @@ fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
         action,
         in_reply_to,
         error,
+        lease,
+        unfinished: unfinished && item.state == State::Drop,
     }))
 }
 
@@ -199,13 +208,6 @@ fn shown(report: &Report, now_ms: u64) -> String {
 
 fn cells(row: &Row, now_ms: u64) -> Vec<Cell> {
     let field = |text: &Option<String>| cell(text.as_deref().map_or_else(|| "?".into(), text::field));
-    let note = match (row.due_at, row.attempt, &row.error) {
-        (Some(due), _, _) if due <= now_ms => cell("due").style(WARN),
-        (Some(due), _, _) => cell(format!("in {}", units::span(due - now_ms))).style(WARN),
-        (None, Some(attempt), _) if attempt > 1 => cell(format!("attempt {attempt}")).style(WARN),
-        (None, _, Some(code)) => cell(text::field(code)).style(BAD),
-        (None, _, None) => cell(""),
-    };
     // The recipient of one delivery of several is the one whose it is.
     let to = row.agent.as_ref().or(row.recipient.as_ref()).cloned();
     vec![
@@ -215,7 +217,20 @@ fn cells(row: &Row, now_ms: u64) -> Vec<Cell> {
         field(&row.sender),
         field(&to),
         field(&row.action),
-        note,
+        note(row, now_ms),
         cell(text::path(&row.path)).style(DIM),
     ]
+}
+
+/// Why it is where it is, in a few words.
+fn note(row: &Row, now_ms: u64) -> Cell {
+    match (row.due_at, row.attempt, &row.error) {
+        _ if row.unfinished => cell("not whole yet").style(WARN),
+        _ if row.lease.is_some() => cell("leased").style(WARN),
+        (Some(due), _, _) if due <= now_ms => cell("due").style(WARN),
+        (Some(due), _, _) => cell(format!("in {}", units::span(due - now_ms))).style(WARN),
+        (None, Some(attempt), _) if attempt > 1 => cell(format!("attempt {attempt}")).style(WARN),
+        (None, _, Some(code)) => cell(text::field(code)).style(BAD),
+        (None, _, None) => cell(""),
+    }
 }

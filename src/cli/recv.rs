@@ -110,7 +110,7 @@ impl Recv {
 
     fn take_now(&self, view: &View, disk: &Disk) -> Result<Option<(Lease, Message)>, Failure> {
         let mut waiting = Vec::new();
-        view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.push(item.path))?;
+        view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.extend(item.lease.is_none().then_some(item.path)))?;
         let mut by_age = Vec::with_capacity(waiting.len());
         for path in waiting {
             if let Some(modified) = view.modified_ns(&path)? {

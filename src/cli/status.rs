@@ -61,7 +61,10 @@ struct Counts {
     processing: usize,
     deferred: usize,
     held: usize,
+    /// Delivered, and not taken.
     inbox: usize,
+    /// Taken from an inbox, and not acknowledged.
+    leased: usize,
     dead_letter: usize,
     archived_today: usize,
 }
@@ -86,6 +89,7 @@ impl Status {
 
 fn look(view: &View, at: u64) -> Result<Report, Failure> {
     let agents = agents::on(view, at)?;
+    let (inbox, leased) = in_inboxes(view)?;
     let (finished_last_minute, finished_is_complete) = last_minute(view, at)?;
     let space = |error| Failure::io("ask for the free space of", view.path(), &error);
     Ok(Report {
@@ -97,7 +101,8 @@ fn look(view: &View, at: u64) -> Result<Report, Failure> {
             processing: view.count(State::Processing)?,
             deferred: view.count(State::Deferred)?,
             held: view.count(State::Held)?,
-            inbox: view.count(State::Inbox)?,
+            inbox,
+            leased,
             dead_letter: view.count(State::DeadLetter)?,
             archived_today: archived(view, &time::day(at))?,
         },
@@ -122,6 +127,16 @@ fn service(view: &View) -> Result<Service, Failure> {
         host: line.map(|line| line.place.host_name.clone()),
         started_at: line.map(|line| line.started_at),
     })
+}
+
+/// How many messages lie in inboxes and wait, and how many a consumer has.
+fn in_inboxes(view: &View) -> Result<(usize, usize), Failure> {
+    let (mut waiting, mut leased) = (0, 0);
+    view.each(State::Inbox, &mut |item| match item.lease {
+        None => waiting += 1,
+        Some(_) => leased += 1,
+    })?;
+    Ok((waiting, leased))
 }
 
 fn archived(view: &View, day: &str) -> Result<usize, Failure> {
@@ -174,6 +189,7 @@ fn shown(report: &Report) -> String {
         vec![cell("deferred"), waiting(counts.deferred), cell("")],
         vec![cell("held"), waiting(counts.held), cell("")],
         vec![cell("inbox"), waiting(counts.inbox), cell(shown_inboxes(&report.inboxes))],
+        vec![cell("leased"), waiting(counts.leased), cell("")],
         vec![cell("dead-letter"), bad(counts.dead_letter), cell(dead_letter_advice(counts.dead_letter))],
         vec![
             cell("archived today"),

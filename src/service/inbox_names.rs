@@ -11,9 +11,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::inboxes::leased_name;
 use crate::bus::record::Target;
-use crate::bus::{BusError, Disk, layout};
+use crate::bus::{BusError, Disk, layout, lease};
 
 /// More names than this in all are forgotten, and inboxes listed again: some ten megabytes.
 const NAMES_MAX: usize = 500_000;
@@ -67,7 +66,7 @@ impl InboxNames {
         let (mut names, hasher) = (HashSet::new(), &self.hasher);
         disk.for_each(&layout::inbox(agent), |name, _| {
             // A lease that is given back has its name again.
-            let names_of = name.to_str().into_iter().chain(leased_name(name));
+            let names_of = name.to_str().into_iter().chain(lease::parse(name).map(|(plain, _)| plain));
             names.extend(names_of.map(|name| hasher.hash_one(name)));
         })?;
         self.names += names.len();

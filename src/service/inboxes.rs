@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Now;
 use crate::bus::disk::EntryKind;
-use crate::bus::{BusError, Disk, layout};
+use crate::bus::{BusError, Disk, layout, lease};
 use crate::message::AgentId;
 
 /// How long a consumer may keep a leased message without renewing.
@@ -150,7 +150,7 @@ impl Inboxes {
         let mut returned = 0;
         let mut leased: Vec<OsString> = Vec::new();
         disk.for_each(folder, |name, _| {
-            if leased_name(name).is_some() {
+            if lease::parse(name).is_some() {
                 leased.push(name.to_owned());
             }
         })?;
@@ -166,9 +166,9 @@ impl Inboxes {
                 self.leases.insert(path, (changed, since));
                 continue;
             }
-            if let Some(original) = leased_name(&name) {
+            if let Some((plain, _)) = lease::parse(&name) {
                 // If a file of that name is there again, the lease stays what it is: nothing is replaced.
-                disk.rename_new(&path, &folder.join(original))?;
+                disk.rename_new(&path, &folder.join(plain))?;
                 returned += 1;
             }
         }
@@ -176,27 +176,9 @@ impl Inboxes {
     }
 }
 
-/// The name that `.<name>~<uuid>.leased` was leased from.
-pub fn leased_name(name: &std::ffi::OsStr) -> Option<&str> {
-    let inner = name.to_str()?.strip_prefix('.')?.strip_suffix(".leased")?;
-    let (original, uuid) = inner.rsplit_once('~')?;
-    (uuid::Uuid::parse_str(uuid).is_ok() && original.ends_with(".json")).then_some(original)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
-
-    #[test]
-    fn a_lease_tells_what_it_was() {
-        let uuid = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
-        let leased = |name: String| leased_name(OsStr::new(&name)).map(str::to_owned);
-        assert_eq!(leased(format!(".a~2.json~{uuid}.leased")).as_deref(), Some("a~2.json"));
-        assert_eq!(leased(format!(".a.json~{uuid}.tmp")), None);
-        assert_eq!(leased(".a.json~x.leased".into()), None);
-        assert_eq!(leased(format!("a.json~{uuid}.leased")), None);
-    }
 
     fn bus() -> (tempfile::TempDir, Disk) {
         let top = tempfile::tempdir().expect("a folder");

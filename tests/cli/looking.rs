@@ -34,7 +34,7 @@ fn status_counts_what_is_there() {
     );
     assert_eq!(
         status["counts"],
-        json!({"drop":1,"processing":0,"deferred":0,"held":0,"inbox":1,"deadLetter":0,"archivedToday":0})
+        json!({"drop":1,"processing":0,"deferred":0,"held":0,"inbox":1,"leased":0,"deadLetter":0,"archivedToday":0})
     );
     assert_eq!(status["inboxes"], json!([{"agent":"you","waiting":1}]));
     assert_eq!(status["service"], json!({"active":false}));
@@ -47,6 +47,39 @@ fn status_counts_what_is_there() {
     let text = bus.run(&["status"]).ok().out;
     assert!(text.contains("active (term 1, process ") && text.contains("you 1"), "{text}");
     service.stop();
+}
+
+#[test]
+fn what_a_consumer_has_taken_is_counted_and_listed_with_its_lease() {
+    let bus = Bus::new();
+    bus.deliver("you", "a.json", &message("a", "you"));
+    bus.deliver("you", "b.json", &message("b", "you"));
+    let taken = bus.run(&["recv", "you", "--lease", "--json"]).ok().json();
+    let counts = bus.run(&["status", "--json"]).ok().json()["counts"].clone();
+    assert_eq!((&counts["inbox"], &counts["leased"]), (&json!(1), &json!(1)));
+    let agents = bus.run(&["agents", "--json"]).ok().json();
+    assert_eq!((&agents["agents"][0]["waiting"], &agents["agents"][0]["leased"]), (&json!(1), &json!(1)));
+    assert!(bus.run(&["agents"]).ok().out.contains("1 + 1 leased"));
+    let listing = bus.run(&["list", "inbox", "--json"]).ok().json()["states"][0].clone();
+    // By the time of the last change: what was taken comes last.
+    let (b, a) = (&listing["messages"][0], &listing["messages"][1]);
+    assert_eq!((&listing["total"], &a["lease"], &a["path"]), (&json!(2), &taken["lease"], &taken["path"]));
+    assert_eq!((&b["id"], &b["lease"]), (&json!("b"), &Value::Null));
+    let text = bus.run(&["list", "inbox"]).ok().out;
+    assert_eq!(text.lines().filter(|line| line.contains("  leased  ")).count(), 1, "{text}");
+}
+
+#[test]
+fn a_file_in_the_drop_that_is_not_whole_says_so() {
+    let bus = Bus::new();
+    let whole = message("whole", "postroom");
+    bus.drop_text("1.json", &whole[..whole.len() / 2]);
+    bus.drop_text("2.json", &whole);
+    let listing = bus.run(&["list", "drop", "--json"]).ok().json()["states"][0].clone();
+    let unfinished: Vec<&Value> = (0..2).map(|index| &listing["messages"][index]["unfinished"]).collect();
+    assert_eq!(unfinished, [&json!(true), &Value::Null], "{listing}");
+    let text = bus.run(&["list"]).ok().out;
+    assert_eq!(text.lines().filter(|line| line.contains("not whole yet")).count(), 1, "{text}");
 }
 
 #[test]

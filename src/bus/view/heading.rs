@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::View;
 use crate::bus::error::BusError;
-use crate::message::{Given, Message};
+use crate::message::{Code, Given, Message};
 
 /// A file of this size or more is not read for a list.
 const READ_MAX: u64 = 64 << 20;
@@ -19,6 +19,8 @@ pub struct Heading {
     pub in_reply_to: Option<String>,
     /// The code of its `error`, if it is an error reply.
     pub error: Option<String>,
+    /// It is not JSON, or not yet: somebody may still be writing it.
+    pub unfinished: bool,
 }
 
 impl Heading {
@@ -32,6 +34,7 @@ impl Heading {
                 action: Some(message.action().to_string()),
                 in_reply_to: message.in_reply_to().map(ToString::to_string),
                 error: message.error().map(|error| error.code.clone()),
+                unfinished: false,
             },
             Err(refusal) => {
                 let read = *refusal.envelope;
@@ -42,6 +45,7 @@ impl Heading {
                     action: read.action,
                     in_reply_to: read.in_reply_to.map(|id| id.to_string()),
                     error: None,
+                    unfinished: refusal.code == Code::MalformedJson,
                 }
             }
         }

@@ -4,10 +4,13 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::View;
 use crate::bus::disk::EntryKind;
 use crate::bus::error::BusError;
 use crate::bus::layout::{self, ClaimName, Ticket, WaitingName};
+use crate::bus::lease;
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +23,7 @@ pub enum State {
     Deferred,
     /// Waiting for the user's permission.
     Held,
-    /// Delivered, not yet taken.
+    /// Delivered, and not yet acknowledged by being deleted.
     Inbox,
     DeadLetter,
     Archive,
@@ -64,11 +67,13 @@ pub struct Item {
     pub due_ms: Option<u64>,
     /// Whose inbox, or whose delivery of several, it is.
     pub agent: Option<String>,
+    /// In an inbox: a consumer has it.
+    pub lease: Option<Uuid>,
 }
 
 impl Item {
     fn new(state: State, path: PathBuf) -> Item {
-        Item { state, path, ticket: None, attempt: None, due_ms: None, agent: None }
+        Item { state, path, ticket: None, attempt: None, due_ms: None, agent: None, lease: None }
     }
 
     fn of_claim(state: State, path: PathBuf, claim: ClaimName) -> Item {
@@ -79,11 +84,6 @@ impl Item {
             ..Item::new(state, path)
         }
     }
-}
-
-/// Does this name a message that was delivered and is neither being written nor leased?
-fn is_delivered(name: &OsStr) -> bool {
-    layout::is_drop_name(name)
 }
 
 impl View {
@@ -135,13 +135,14 @@ impl View {
         Ok(agents)
     }
 
-    /// The messages in one inbox.
+    /// The messages in one inbox, those that a consumer has leased among them.
     pub fn each_in_inbox(&self, agent: &str, each: &mut dyn FnMut(Item)) -> Result<(), BusError> {
         let folder = layout::inbox(agent);
         self.files(&folder, &mut |name| {
-            if is_delivered(name) {
+            let lease = lease::parse(name).map(|(_, lease)| lease);
+            if lease.is_some() || layout::is_drop_name(name) {
                 let agent = Some(agent.to_owned());
-                each(Item { agent, ..Item::new(State::Inbox, folder.join(name)) });
+                each(Item { agent, lease, ..Item::new(State::Inbox, folder.join(name)) });
             }
         })
     }
