@@ -1,7 +1,8 @@
 //! Has the file system written beside the line, so that little is left for the sync of a checkpoint, for which the line has to wait.
 //!
 //! While there is time, that is done for every few MiB of log, and the checkpoint is made at once: the log stays short, and with it
-//! a recovery. While there is none it would only take the processors from the line, and is put off until the log is nearly full.
+//! a recovery. While there is none, and in a flood there is none, it would only take the processors from the line, and is put off until
+//! the log is nearly full.
 //!
 //! Absent on purpose: any promise. What an early sync has written, the checkpoint syncs again.
 
@@ -73,6 +74,8 @@ impl EarlySync {
 
 #[cfg(test)]
 mod tests {
+    use super::super::attempted::tests::Bus;
+    use super::super::clock::Now;
     use super::*;
 
     #[test]
@@ -86,5 +89,25 @@ mod tests {
         let (_done, running) = channel();
         early.running = Some(running);
         assert!(!early.is_due(CHECKPOINT_AT, false), "one at a time");
+    }
+
+    #[test]
+    fn the_moment_between_two_listings_of_a_flooded_drop_is_no_time_to_spare() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        let payload = "x".repeat(14 * 1024);
+        for number in 0..400 {
+            let text = format!(
+                r#"{{"id":"{number}","sender":"bob","recipient":"alice","action":"note","payload":"{payload}","timestamp":1763683200000}}"#
+            );
+            std::fs::write(bus.path.join(format!("{number}.json")), text).expect("dropped");
+        }
+        active.is_flooded = true;
+        active.work();
+        assert!(!active.has_work() && active.log.bytes() > WORTH, "{} bytes", active.log.bytes());
+        assert!(active.early_sync.running.is_none());
+        active.is_flooded = false;
+        active.turn(Now::get()).expect("a turn");
+        assert!(active.early_sync.running.is_some());
     }
 }

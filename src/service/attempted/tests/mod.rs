@@ -151,7 +151,7 @@ fn fails(retry: Retry) -> Attempted {
 
 impl Active<'_> {
     /// Rounds until nothing is left to be claimed.
-    fn work(&mut self) {
+    pub(in crate::service) fn work(&mut self) {
         for _ in 0..50 {
             self.scan_now();
             self.turn(Now::get()).expect("a turn");
