@@ -15,7 +15,7 @@ use crate::bus::disk::DiskError;
 use crate::bus::log::CHECKPOINT_AT;
 
 /// With time to spare, so many bytes of log are worth a sync.
-const WORTH: u64 = 4 << 20;
+const WORTH: u64 = 8 << 20;
 
 /// With none to spare, it begins when the log has so many bytes.
 const LATE: u64 = CHECKPOINT_AT / 8 * 7;
@@ -96,7 +96,7 @@ mod tests {
         let bus = Bus::new();
         let mut active = bus.serve();
         let payload = "x".repeat(14 * 1024);
-        for number in 0..400 {
+        for number in 0..700 {
             let text = format!(
                 r#"{{"id":"{number}","sender":"bob","recipient":"alice","action":"note","payload":"{payload}","timestamp":1763683200000}}"#
             );

@@ -5,7 +5,7 @@ use std::fs;
 use crate::session::{Session, message};
 
 /// So many of these fill the log with more than is worth an early sync, and with less than makes a checkpoint necessary.
-const MANY: usize = 600;
+const MANY: usize = 700;
 
 fn payload() -> String {
     format!("\"{}\"", "x".repeat(14 * 1024))

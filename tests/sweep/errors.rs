@@ -187,7 +187,7 @@ fn an_early_sync_that_fails_keeps_the_log() {
     let service = scene.serve(Scope::Failable, Plan::Fail(aim, Fault::Errno(libc::EIO)));
     // In all more than is worth an early sync, and far less than a full log.
     let payload = format!("\"{}\"", "x".repeat(14 * 1024));
-    for number in 0..400 {
+    for number in 0..700 {
         scene.drop_with(&format!("long-{number}.json"), &payload);
     }
     scene.settle("with a long log", || service.has_ended());
