@@ -63,7 +63,7 @@ enum PieceLine<'a> {
     OfMessage { start: usize, len: usize },
 }
 
-/// Almost always it is UTF-8, and to see that costs a tenth of what looking for what is not does.
+/// Almost always it is UTF-8, and to see that costs less than to look for what is not, piece by piece.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

@@ -147,7 +147,13 @@ fn trace_tells_each_step_and_where_everything_is() {
     let ticket = story["ticket"].as_str().expect("a ticket");
     let by_ticket = bus.run(&["trace", ticket, "--json"]).ok().json();
     assert_eq!(by_ticket["messages"][0], story);
-    std::fs::remove_file(bus.path("inbox/cli/told.reply.json")).expect("removed");
+    let taken = bus.run(&["recv", "cli", "--lease", "--json"]).ok().json();
+    let lease = taken["lease"].as_str().expect("a lease");
+    let effects = bus.run(&["trace", "told", "--json"]).ok().json()["messages"][0]["effects"].clone();
+    assert_eq!(effects, json!([{"path": "inbox/cli/told.reply.json", "there": false, "lease": lease}]));
+    let text = bus.run(&["trace", "told"]).ok().out;
+    assert!(text.contains(&format!("(leased: {lease})")), "{text}");
+    bus.run(&["ack", lease]).ok();
     let text = bus.run(&["trace", "told"]).ok().out;
     assert!(text.contains("(taken)") && text.contains("by postroom"), "{text}");
     service.stop();

@@ -147,6 +147,21 @@ impl View {
         })
     }
 
+    /// By which lease a consumer has the message that was delivered as `path`, if one has it.
+    pub fn lease_of(&self, path: &Path) -> Result<Option<Uuid>, BusError> {
+        let (Some(folder), Some(plain)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+            return Ok(None);
+        };
+        let mut found = None;
+        if folder.starts_with(layout::INBOX) {
+            self.files(folder, &mut |name| {
+                let lease = lease::parse(name).map(|(_, lease)| lease);
+                found = found.or(lease.filter(|lease| name == lease::leased(plain, *lease).as_str()));
+            })?;
+        }
+        Ok(found)
+    }
+
     /// The archived messages of one day's folder.
     pub fn each_archived(&self, day: &Path, each: &mut dyn FnMut(Item)) -> Result<(), BusError> {
         for hour in self.folders(day)? {

@@ -9,7 +9,7 @@ use postroom::bus::view::{Day, Item, JournalLine, State, View};
 use uuid::Uuid;
 
 use super::{Effect, MessageStory, SentOn, Step, Whereabouts};
-use crate::cli::Failure;
+use crate::cli::{Failure, lease};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -122,7 +122,7 @@ fn story(
     let mut effects = Vec::new();
     for line in &lines {
         for effect in line.effects.iter().filter(|effect| is_public(&effect.to)) {
-            effects.push(Effect { there: view.exists(&effect.to)?, path: effect.to.clone() });
+            effects.push(brought(view, &effect.to)?);
         }
     }
     let names = lines.iter().flat_map(|line| &line.effects).filter_map(|effect| effect.to.to_str());
@@ -141,6 +141,14 @@ fn story(
         sent,
         steps: lines.into_iter().map(|line| step(line, first)).collect(),
     })
+}
+
+fn brought(view: &View, path: &Path) -> Result<Effect, Failure> {
+    let there = view.exists(path)?;
+    let lease = if there { None } else { view.lease_of(path)? };
+    let agent = path.parent().and_then(Path::file_name).unwrap_or_default();
+    let lease = lease.map(|lease| lease::token(&agent.to_string_lossy(), lease));
+    Ok(Effect { there, lease, path: path.to_owned() })
 }
 
 fn step(line: JournalLine, first: u64) -> Step {

@@ -100,6 +100,9 @@ struct Effect {
     path: PathBuf,
     /// Not there: it was taken.
     there: bool,
+    /// The token of the consumer that has taken it and not acknowledged it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<String>,
 }
 
 impl Trace {

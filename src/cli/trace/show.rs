@@ -115,6 +115,10 @@ fn now(place: &Whereabouts, story: &MessageStory) -> String {
 fn brought(effect: &Effect) -> String {
     let path = text::path(&effect.path);
     let what = if effect.path.starts_with(layout::STATE) { "stored" } else { "published" };
-    let state = if effect.there { styled(GOOD, "there") } else { styled(DIM, "taken") };
+    let state = match &effect.lease {
+        Some(lease) => styled(WARN, format!("leased: {}", text::field(lease))),
+        None if effect.there => styled(GOOD, "there"),
+        None => styled(DIM, "taken"),
+    };
     format!("{}  {path} ({state})\n", styled(BOLD, what))
 }
