@@ -86,14 +86,14 @@ pub struct Opened {
 /// Looks at a file in the drop and reads it, unless it has more than `max_bytes`.
 pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskError> {
     // Looked at first: opening a FIFO would let its writer go on, and opening a device may do anything.
-    match rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if disk::is_regular(&stat) => {}
+    let owner = match rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if disk::is_regular(&stat) => stat.st_uid,
         Ok(stat) if disk::is_folder(&stat) => return Ok(Found::Folder),
         Ok(stat) => return Ok(Found::NotAFile(FileState::of(&stat))),
         Err(Errno::NOENT) => return Ok(Found::Gone),
         Err(e) => return Err(DiskError::new("look at", name, e)),
-    }
-    let fd = match disk.open_drop(name) {
+    };
+    let fd = match disk.open_drop(name, owner) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(Found::Gone),
         // A link (LOOP), a socket (NXIO), a device without a driver (NODEV), or a file we may not read (ACCESS, PERM).
@@ -184,7 +184,7 @@ pub enum Claimed {
 }
 
 /// Claims a file that was read.
-pub fn claim(disk: &Disk, room: &Room, opened: Opened) -> Result<Claimed, BusError> {
+pub fn claim(disk: &Disk, room: &Room, opened: &Opened) -> Result<Claimed, BusError> {
     let name = ClaimName::first(Ticket::new(), &opened.name);
     if !take(disk, room, &opened.name, &name)? {
         return Ok(Claimed::No);
@@ -303,7 +303,7 @@ pub fn glance_at_priority(disk: &Disk, name: &OsStr, buffer: &mut Vec<u8>) -> Op
     let stat = rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let bytes = usize::try_from(stat.st_size).ok().filter(|bytes| *bytes <= GLANCE && disk::is_regular(&stat))?;
     buffer.resize(bytes, 0);
-    let fd = disk.open_drop(name).ok()?;
+    let fd = disk.open_drop(name, stat.st_uid).ok()?;
     let read = rustix::io::pread(&fd, &mut buffer[..], 0).ok()?;
     serde_json::from_slice::<Glance>(&buffer[..read]).ok()?.priority
 }
@@ -326,4 +326,25 @@ pub fn for_each_drop(disk: &Disk, mut each: impl FnMut(&OsStr)) -> Result<(), Di
             File | Other | Unknown => {}
         }
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Where times of access are kept at all: with `relatime`, the usual case, the first reading after a change would set it.
+    #[test]
+    fn reading_a_dropped_file_changes_nothing_of_it() {
+        let bus = tempfile::tempdir().expect("a folder");
+        std::fs::write(bus.path().join("a.json"), "{}").expect("written");
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let file = File::options().write(true).open(bus.path().join("a.json")).expect("opened");
+        file.set_times(std::fs::FileTimes::new().set_accessed(long_ago)).expect("set");
+        drop(file);
+        let disk = Disk::open(bus.path()).expect("opened");
+        let found = open(&disk, OsStr::new("a.json"), 100).expect("looked");
+        assert!(matches!(&found, Found::File(opened) if opened.bytes == b"{}"), "{found:?}");
+        let accessed = std::fs::metadata(bus.path().join("a.json")).expect("looked").accessed();
+        assert_eq!(accessed.expect("a time"), long_ago);
+    }
 }

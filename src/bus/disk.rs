@@ -90,6 +90,9 @@ pub enum EntryKind {
 pub struct Disk {
     root: OwnedFd,
     path: PathBuf,
+    /// Whose files this process may open as an owner.
+    #[cfg(target_os = "linux")]
+    user: u32,
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -101,7 +104,12 @@ impl Disk {
     pub fn open(path: &Path) -> Result<Disk, DiskError> {
         let root = retry_on_intr(|| sys::openat(CWD, path, FOLDER, Mode::empty()))
             .map_err(|e| DiskError::new("open the bus", path, e))?;
-        Ok(Disk { root, path: path.to_owned() })
+        Ok(Disk {
+            root,
+            path: path.to_owned(),
+            #[cfg(target_os = "linux")]
+            user: rustix::process::geteuid().as_raw(),
+        })
     }
 
     /// The path the bus was opened by, for messages.
@@ -152,8 +160,20 @@ impl Disk {
     }
 
     /// Opens a file directly in the drop for reading; the name has no folder in it, so nothing can be followed but itself.
-    pub fn open_drop(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
+    /// `owner`: the file's, as just seen.
+    pub fn open_drop(&self, name: &OsStr, owner: u32) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        // A file that was just written would get a new time of access with its first reading, which is a change on the disk. Only
+        // its owner may do without (open(2), O_NOATIME).
+        #[cfg(target_os = "linux")]
+        if owner == self.user {
+            match sys::openat(&self.root, name, flags | OFlags::NOATIME, Mode::empty()) {
+                Err(Errno::PERM) => {}
+                opened => return opened,
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = owner;
         sys::openat(&self.root, name, flags, Mode::empty())
     }
 

@@ -7,7 +7,7 @@
 //! | [`place`], [`room`], [`term`] | who is active, and where its work lies |
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
-//! | [`publish`] | what everybody sees |
+//! | [`publish`], [`folders`] | what everybody sees |
 //! | [`lease`] | what a message is called while a consumer has it |
 //! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
@@ -21,6 +21,7 @@ pub mod create;
 pub mod disk;
 pub mod error;
 pub mod file_system;
+pub mod folders;
 pub mod history;
 pub mod ids;
 pub mod journal;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
 use super::error::BusError;
+use super::folders::Folders;
 use super::layout::{self, ClaimName, Ticket, WaitingName};
-use super::publish::{self, Folders};
+use super::publish;
 use super::record::{Finish, Record, Target};
 use super::recover::Remains;
 use super::room::Room;

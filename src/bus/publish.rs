@@ -4,45 +4,17 @@
 //! effect is published at most once, and a staged file that is gone says that it was. All of it can be done again by
 //! whoever finds the record.
 
-use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use super::disk::{self, Disk, DiskError, Moved, Sync};
 use super::error::BusError;
+use super::folders::Folders;
 use super::layout::{self, ClaimName};
 use super::record::{Effect, Finish, Record, Target};
 use super::room::Room;
 use super::state;
-
-/// Folders outside the room that a batch publishes into, opened once for the batch without following links.
-#[derive(Debug, Default)]
-pub struct Folders {
-    open: HashMap<PathBuf, OwnedFd>,
-}
-
-impl Folders {
-    fn get(&mut self, disk: &Disk, path: &Path) -> Result<&OwnedFd, BusError> {
-        if !self.open.contains_key(path) {
-            let folder = match disk.open_folder(path)? {
-                Some(folder) => folder,
-                None => {
-                    make_with_parents(disk, path)?;
-                    let absent = || DiskError::new("open", path, rustix::io::Errno::NOENT);
-                    disk.open_folder(path)?.ok_or_else(absent)?
-                }
-            };
-            self.open.insert(path.to_owned(), folder);
-        }
-        Ok(&self.open[path])
-    }
-
-    fn forget(&mut self, path: &Path) {
-        self.open.remove(path);
-    }
-}
 
 pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError> {
     let mut made = PathBuf::new();

@@ -14,12 +14,13 @@ use uuid::Uuid;
 
 use super::disk::{Disk, DiskError, EntryKind, Moved};
 use super::error::BusError;
+use super::folders::Folders;
 use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
 use super::log::{self, Durability, Log, Note};
 use super::power_cut::{self, Undone};
-use super::publish::{self, Folders};
+use super::publish;
 use super::record::{Finish, IdNote, IdState, Record, Target};
 use super::room::Room;
 

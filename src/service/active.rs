@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bus::claim::Opened;
 use crate::bus::ids::Ids;
 use crate::bus::journal::Journal;
 use crate::bus::layout::ClaimName;
@@ -32,6 +33,7 @@ use super::notice::Notice;
 use super::publisher::Publisher;
 use super::registry::Registry;
 use super::stored::StateStore;
+use super::tell::FirstStep;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
 use super::wake::{Wake, Wakes};
@@ -58,6 +60,8 @@ pub struct Active<'a> {
     pub(super) room: Arc<Room>,
     pub(super) log: Log,
     pub(super) journal: Journal,
+    /// What the journal is still to be told.
+    pub(super) first_steps: Vec<FirstStep>,
     pub(super) ids: Ids,
     pub(super) registry: Registry,
     pub(super) extensions: Vec<control::Extension>,
@@ -76,6 +80,8 @@ pub struct Active<'a> {
     pub(super) alone: Option<ClaimName>,
     /// Sender and id of every message in hand.
     pub(super) in_flight: HashSet<Key>,
+    /// Files of the drop that were read for this batch, while they are open.
+    pub(super) read: Vec<Opened>,
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
     /// Decided in the log, not yet published and finished, and not with the publisher.
@@ -153,6 +159,7 @@ impl<'a> Active<'a> {
             room,
             log,
             journal,
+            first_steps: Vec::new(),
             ids,
             registry,
             extensions,
@@ -168,6 +175,7 @@ impl<'a> Active<'a> {
             pinned: false,
             left: false,
             in_flight: HashSet::new(),
+            read: Vec::new(),
             unsettled: Vec::new(),
             unfinished: Vec::new(),
             publisher,
@@ -279,6 +287,7 @@ impl<'a> Active<'a> {
             }
             self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
+            self.publisher.folders().forget_all();
             self.requested = true;
             self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);

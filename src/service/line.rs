@@ -17,6 +17,9 @@ use super::gather::Candidate;
 use super::lanes::Job;
 use super::waiting::Due;
 
+/// So many files that were read are closed only when what is to be answered is answered.
+const KEPT_OPEN: usize = 4;
+
 impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
@@ -24,6 +27,7 @@ impl Active<'_> {
         self.settle(now)?;
         started?;
         self.inbox_states.borrow_mut().clear();
+        self.publisher.folders().doubt();
         // One batch becomes visible while the next one is made; more of them would only take memory.
         self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
@@ -56,6 +60,7 @@ impl Active<'_> {
     /// What there is to work on, claimed. Nothing is published meanwhile: the kernel makes renames across folders one after the other, and two
     /// threads that wait for each other at every one of them are slower than one.
     fn claim_batch(&mut self, now: Now) -> Result<Vec<Claimed>, BusError> {
+        self.read.clear();
         let candidates = self.gather(now)?;
         let _pause = self.publisher.pause();
         let claimed = candidates.into_iter().map(|candidate| self.claim(candidate, now));
@@ -77,11 +82,14 @@ impl Active<'_> {
             },
             Candidate::Dropped { opened, message } => {
                 let key = (message.sender().clone(), message.id().clone());
-                let Claim::Yes(claim) = claim::claim(disk, room, opened)? else {
+                let Claim::Yes(claim) = claim::claim(disk, room, &opened)? else {
                     self.in_flight.remove(&key);
                     self.drop.unblock(&key);
                     return Ok(None);
                 };
+                if self.read.len() < KEPT_OPEN {
+                    self.read.push(opened);
+                }
                 let claimed = Claimed {
                     accepted_at: now.wall_ms,
                     claim,
@@ -91,7 +99,7 @@ impl Active<'_> {
                     known: false,
                     earlier: Vec::new(),
                 };
-                self.tell_accepted(&claimed, now);
+                self.accepted(&claimed, now);
                 return Ok(Some(claimed));
             }
         };
@@ -120,7 +128,7 @@ impl Active<'_> {
         };
         self.log.note(&self.room, &Note::StartedNext { claim: claimed.claim.name.file_name() })?;
         let name = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
-        self.tell_called(&claimed, &name, now);
+        self.called(&claimed, &name, now);
         let began = std::time::Instant::now();
         let message = &claimed.message;
         let call = Call {
@@ -189,7 +197,7 @@ impl Active<'_> {
                 self.lanes.add(job);
                 return Err(error);
             }
-            self.tell_called(&job.claimed, &job.extension, Now::get());
+            self.called(&job.claimed, &job.extension, Now::get());
             self.lanes.start(job);
         }
         Ok(())

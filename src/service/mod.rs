@@ -42,6 +42,7 @@ mod settle;
 mod standby;
 mod stop;
 mod stored;
+mod tell;
 mod tend;
 mod trouble;
 mod waiting;

@@ -8,6 +8,7 @@
 //! Absent on purpose: commits (only what the log holds comes here), and a second thread (the kernel makes renames across
 //! folders one after the other).
 
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,8 @@ use std::thread::JoinHandle;
 
 use super::decide::Decision;
 use super::wake::{Wake, Waker};
-use crate::bus::publish::{self, Folders};
+use crate::bus::folders::Folders;
+use crate::bus::publish;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk};
 
@@ -33,6 +35,8 @@ pub struct Publisher {
     disk: Arc<Disk>,
     room: Arc<Room>,
     thread: Option<Thread>,
+    /// Open for what is carried out here.
+    folders: RefCell<Folders>,
     /// What the thread has, oldest first; it answers in this order.
     in_hand: VecDeque<Arc<Decision>>,
     gate: Arc<Gate>,
@@ -67,7 +71,15 @@ struct Thread {
 
 impl Publisher {
     pub fn new(disk: Arc<Disk>, room: Arc<Room>, wake: Waker) -> Publisher {
-        Publisher { disk, room, thread: None, in_hand: VecDeque::new(), gate: Arc::default(), wake }
+        Publisher {
+            disk,
+            room,
+            thread: None,
+            folders: RefCell::default(),
+            in_hand: VecDeque::new(),
+            gate: Arc::default(),
+            wake,
+        }
     }
 
     /// Carries out a batch, or hands it to the thread. What is done when this returns comes back at once.
@@ -89,12 +101,17 @@ impl Publisher {
     }
 
     fn publish_here(&self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
-        let mut folders = Folders::default();
+        let mut folders = self.folders.borrow_mut();
         let carry_out = |decision: Arc<Decision>| {
             let done = carry_out(&self.disk, &self.room, &mut folders, &decision);
             (decision, done)
         };
         batch.into_iter().map(carry_out).collect()
+    }
+
+    /// The folders that are open for what is carried out here: whoever looks at one may know it.
+    pub fn folders(&self) -> RefMut<'_, Folders> {
+        self.folders.borrow_mut()
     }
 
     /// Holds up the thread. Whoever has this must not wait for it.

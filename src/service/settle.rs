@@ -1,14 +1,10 @@
 //! Commit, publish, finish: what makes decisions true, in that order, and the checkpoint.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::active::{Active, Ready};
-use super::claimed::Claimed;
 use super::clock::Now;
-use super::decide::{Decision, Sent};
+use super::decide::Decision;
 use super::publisher::{Outcome as Published, Publisher};
 use super::waiting::Waiter;
 use crate::bus::BusError;
@@ -20,57 +16,6 @@ use crate::message::{AgentId, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
 const MAX_UNFINISHED: usize = 1024;
-
-/// What the journal says beside the step itself: of a claim, a call, an outcome.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Accepted<'a> {
-    id: &'a str,
-    sender: &'a str,
-    recipient: String,
-    action: &'a str,
-    dropped_as: &'a str,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SentLine<'a> {
-    id: &'a str,
-    sender: &'a str,
-    recipient: String,
-    action: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<&'a str>,
-    /// The ticket of the message whose handling sent it.
-    from: String,
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    id: &'a str,
-    sender: &'a str,
-    recipient: &'a str,
-    action: &'a str,
-    by: &'a str,
-}
-
-#[derive(Serialize)]
-struct Outcome<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sender: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'a str>,
-    to: Vec<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-}
 
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
@@ -93,6 +38,8 @@ impl Active<'_> {
 
     /// Writes down what is finished.
     pub(super) fn note(&mut self, now: Now) -> Result<(), BusError> {
+        self.read.clear();
+        self.tell_first_steps();
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         if self.log.is_full() || self.drop.needs_checkpoint() { self.checkpoint(now) } else { self.sync_early(now) }
@@ -177,6 +124,9 @@ impl Active<'_> {
 
     /// Takes in how decisions ended. One that failed does not hold up the others.
     fn take_in(&mut self, done: Vec<Published>, now: Now) -> Result<(), BusError> {
+        if !done.is_empty() {
+            self.tell_first_steps();
+        }
         let (mut failed, mut gone) = (None, false);
         for (decision, outcome) in done {
             match outcome {
@@ -258,6 +208,7 @@ impl Active<'_> {
     /// Lets the log begin again, once everything in it is done and on the disk. Not while something is in hand that is decided.
     pub(super) fn checkpoint(&mut self, now: Now) -> Result<(), BusError> {
         self.wait_for_publisher(0, now)?;
+        self.tell_first_steps();
         self.journal.flush(&self.core.disk)?;
         self.ids.flush(&self.core.disk, now.wall_ms)?;
         if self.pinned || !self.unsettled.is_empty() || !self.unfinished.is_empty() {
@@ -287,70 +238,6 @@ impl Active<'_> {
     /// An id that a dead letter of an earlier service holds becomes free with the next checkpoint too.
     pub(super) fn release(&mut self, ticket: crate::bus::layout::Ticket, sender: &AgentId, id: &MessageId) {
         self.released.push((ticket, (sender.clone(), id.clone())));
-    }
-
-    pub(super) fn tell_accepted(&mut self, claimed: &Claimed, now: Now) {
-        let message = &claimed.message;
-        let more = Accepted {
-            id: message.id().as_str(),
-            sender: message.sender().as_str(),
-            recipient: message.recipient().to_string(),
-            action: message.action().as_str(),
-            dropped_as: &claimed.claim.dropped_as,
-            bytes: claimed.claim.state.bytes,
-        };
-        let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, now.wall_ms, "accepted", &claimed.claim.name, more);
-    }
-
-    /// The first line of a message that did not come by the drop: which one brought it about.
-    fn tell_sent(&mut self, decision: &Decision, sent: &Sent) {
-        let message = &sent.message;
-        let more = SentLine {
-            id: message.id().as_str(),
-            sender: message.sender().as_str(),
-            recipient: message.recipient().to_string(),
-            action: message.action().as_str(),
-            in_reply_to: message.in_reply_to().map(MessageId::as_str),
-            from: decision.record.claim.ticket.to_string(),
-        };
-        let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, decision.record.story.at, "sent", &sent.name, more);
-    }
-
-    /// The handling of a message begins.
-    pub(super) fn tell_called(&mut self, claimed: &Claimed, by: &AgentId, now: Now) {
-        let message = &claimed.message;
-        let more = Called {
-            id: message.id().as_str(),
-            sender: message.sender().as_str(),
-            recipient: by.as_str(),
-            action: message.action().as_str(),
-            by: by.as_str(),
-        };
-        let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, now.wall_ms, "called", &claimed.claim.name, more);
-    }
-
-    /// The line that names the outcome, where the last line alone does not (`finished` follows `replied` and the like).
-    fn tell_outcome(&mut self, decision: &Decision) {
-        let record = &decision.record;
-        if matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. }) {
-            return;
-        }
-        let story = &record.story;
-        let to = record.effects.iter().map(|effect| effect.to.path("".as_ref())).collect();
-        let more = Outcome {
-            id: story.id.as_deref(),
-            sender: story.sender.as_deref(),
-            recipient: story.recipient.as_deref(),
-            action: story.action.as_deref(),
-            by: story.by.as_deref(),
-            to,
-            code: story.code.as_deref(),
-        };
-        let day = &self.calendar.day;
-        self.journal.step(&self.core.disk, day, story.at, &story.outcome, &record.claim, more);
     }
 }
 

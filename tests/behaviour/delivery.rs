@@ -155,6 +155,32 @@ fn is_served(bus: &Session, id: &str) {
 }
 
 #[test]
+fn an_inbox_that_is_replaced_between_two_messages_is_the_new_one_for_the_second() {
+    let bus = Session::new();
+    let service = bus.serve();
+    for (n, put) in ["first", "second", "third"].into_iter().enumerate() {
+        // Twice: the folder is open for the second.
+        is_served(&bus, &format!("m-{n}"));
+        is_served(&bus, &format!("n-{n}"));
+        fs::rename(bus.path("inbox/alice"), bus.beside(put)).unwrap();
+        fs::create_dir(bus.path("inbox/alice")).unwrap();
+    }
+    is_served(&bus, "last");
+    fs::rename(bus.path("inbox/alice"), bus.beside("fourth")).unwrap();
+    symlink(bus.beside("first"), bus.path("inbox/alice")).unwrap();
+    bus.drop("link.json", echo("link", "alice", "1"));
+    bus.until("it is refused", |bus| !bus.dead().is_empty());
+    service.stop();
+    assert_eq!(bus.dead(), [("not-permitted".into(), "link.json".into())]);
+    for (n, put) in ["first", "second", "third"].into_iter().enumerate() {
+        let mut there: Vec<_> =
+            fs::read_dir(bus.beside(put)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        there.sort();
+        assert_eq!(there, [format!("m-{n}.reply.json").as_str(), format!("n-{n}.reply.json").as_str()]);
+    }
+}
+
+#[test]
 fn a_bus_that_is_removed_or_moved_away_and_made_anew_is_served() {
     let bus = Session::new();
     let service = bus.serve();

@@ -1,6 +1,6 @@
 //! One frame of a log: a line `postroom <number> <length> <crc32>`, so many bytes, a newline.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 
 /// A frame's head has this many bytes: `postroom `, number (20 digits), length (10), checksum (8 hex), newline.
 const HEAD: usize = 9 + 20 + 1 + 10 + 1 + 8 + 1;
@@ -14,9 +14,21 @@ pub fn append(number: u64, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
         let body = &out[head + HEAD..];
         (body.len(), checksum(number, body))
     };
-    let mut place = &mut out[head..head + HEAD];
-    writeln!(place, "postroom {number:020} {len:010} {sum:08x}").expect("a head has this many bytes");
+    let place = &mut out[head..head + HEAD];
+    place[..8].copy_from_slice(b"postroom");
+    digits(&mut place[9..29], number, 10);
+    digits(&mut place[30..40], len as u64, 10);
+    digits(&mut place[41..49], sum.into(), 16);
+    place[HEAD - 1] = b'\n';
     out.push(b'\n');
+}
+
+/// Fills `place` with a number, zeros before it. (`write!` with widths takes 2,500 instructions for a head, twice for every message.)
+fn digits(place: &mut [u8], mut number: u64, base: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number % base) as usize];
+        number /= base;
+    }
 }
 
 /// CRC-32 (IEEE) over number and body, so that a frame moved to another place does not pass.
