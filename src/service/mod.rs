@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
-//! | `gather`, `check`, `decide`, `answer`, `dead`, `settle` | its steps; `dead` is what becomes of what is refused |
+//! | `gather`, `check`, `decide`, `answer`, `dead`, `settle`, `tell` | its steps; `dead` is what becomes of what is refused, `tell` what the journal says |
 //! | `publisher`, `early_sync` | the threads beside the line: one publishes and finishes, one syncs before a checkpoint has to |
 //! | `active`, `standby` | the two lives of a service |
 //! | `calendar`, `dates` | which folder of the archive is being filled; whether the date may make anything old |
