@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
-use super::disk::{Disk, DiskError};
+use super::disk::{Disk, DiskError, Moved};
 use super::error::BusError;
 use super::publish::make_with_parents;
 
@@ -75,8 +75,17 @@ impl Folders {
         open.is_sure
     }
 
-    /// The folder, opened if need be, and made if it is not there.
-    pub fn get(&mut self, disk: &Disk, path: &Path) -> Result<&OwnedFd, BusError> {
+    /// Renames something of the bus into one of these folders, which is opened, and made, if need be. Whatever else comes of it than a
+    /// rename or a name that is taken, the folder is not trusted any more: it may be gone, or have got other rights.
+    pub fn rename_into(&mut self, disk: &Disk, from: &Path, folder: &Path, name: &str) -> Result<Moved, BusError> {
+        let moved = disk.rename_into(from, self.get(disk, folder)?, name);
+        if !matches!(moved, Ok(Moved::Done | Moved::Taken)) {
+            self.open.remove(folder.as_os_str());
+        }
+        Ok(moved?)
+    }
+
+    fn get(&mut self, disk: &Disk, path: &Path) -> Result<&OwnedFd, BusError> {
         if !self.open.get(path.as_os_str()).is_some_and(|open| open.is_sure) {
             let folder = match disk.open_folder(path)? {
                 Some(folder) => folder,
@@ -91,11 +100,6 @@ impl Folders {
             self.open.insert(path.as_os_str().to_owned(), open);
         }
         Ok(&self.open[path.as_os_str()].folder)
-    }
-
-    /// Closes this one.
-    pub fn forget(&mut self, path: &Path) {
-        self.open.remove(path.as_os_str());
     }
 }
 
@@ -169,6 +173,23 @@ mod tests {
         bus.target();
         std::fs::set_permissions(bus.path("inbox/a"), std::fs::Permissions::from_mode(0o500)).expect("set");
         assert!(!bus.is_open());
+    }
+
+    #[test]
+    fn after_an_error_a_folder_is_opened_and_asked_for_its_rights_again() {
+        let mut bus = bus();
+        for name in ["1.json", "2.json", "3.json"] {
+            std::fs::write(bus.path(name), name).expect("written");
+        }
+        let mut moved = |from: &str, to: &str| {
+            let moved = bus.folders.rename_into(&bus.disk, Path::new(from), Path::new("inbox/a"), to);
+            (moved.ok(), bus.is_open())
+        };
+        assert_eq!(moved("1.json", "x.json"), (Some(Moved::Done), true));
+        assert_eq!(moved("2.json", "x.json"), (Some(Moved::Taken), true));
+        assert_eq!(moved("1.json", "y.json"), (Some(Moved::Gone), false));
+        assert_eq!(moved("2.json", "z.json"), (Some(Moved::Done), true));
+        assert_eq!(moved("3.json", &"long".repeat(100)), (None, false));
     }
 
     #[test]

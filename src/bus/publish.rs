@@ -117,8 +117,7 @@ fn publish_into(
     let mut target = target.clone();
     let mut looked_again = false;
     loop {
-        let fd = folders.get(disk, &folder)?;
-        match disk.rename_into(staged, fd, &target.file_name())? {
+        match folders.rename_into(disk, staged, &folder, &target.file_name())? {
             Moved::Done => return Ok(()),
             Moved::Taken => match target.next_number() {
                 Some(next) => target = next,
@@ -131,8 +130,7 @@ fn publish_into(
                 if disk.stat(staged)?.is_none() {
                     return Ok(());
                 }
-                // The inbox was removed and perhaps made again since it was opened.
-                folders.forget(&folder);
+                // The inbox was removed and perhaps made again since it was opened: now it is opened anew.
                 if std::mem::replace(&mut looked_again, true) {
                     return Err(DiskError::new("rename into", &folder, rustix::io::Errno::NOENT).into());
                 }
@@ -177,8 +175,7 @@ pub fn finish(
     let mut number = 1;
     let mut looked_again = false;
     loop {
-        let fd = folders.get(disk, &folder)?;
-        match disk.rename_into(claimed, fd, &name)? {
+        match folders.rename_into(disk, claimed, &folder, &name)? {
             Moved::Done => return Ok(()),
             // Only somebody who meddles can have that name; both files are kept.
             Moved::Taken => {
@@ -192,7 +189,6 @@ pub fn finish(
                 if disk.stat(claimed)?.is_none() {
                     return Ok(());
                 }
-                folders.forget(&folder);
                 if std::mem::replace(&mut looked_again, true) {
                     return Err(DiskError::new("rename into", &folder, rustix::io::Errno::NOENT).into());
                 }
