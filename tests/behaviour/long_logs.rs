@@ -35,5 +35,6 @@ fn with_time_to_spare_the_log_begins_again_long_before_it_is_full() {
     drop(serving);
     bus.once();
     assert_eq!((bus.ls("inbox/bob").len(), bus.archived().len(), bus.dead()), (MANY + 1, MANY + 1, vec![]));
-    assert_eq!(bus.steps(&["delivered"]).len(), MANY + 1);
+    // The kill may have come before the journal was told of the last one; then recovery tells it, in the one line that tells all.
+    assert_eq!(bus.steps(&["finished"]).len(), MANY + 1);
 }
