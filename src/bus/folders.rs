@@ -19,36 +19,24 @@ use super::error::BusError;
 use super::publish::make_with_parents;
 
 /// Folders outside the room, opened without following links. What was opened for one batch is used for another only if it was looked
-/// at again since ([`Folders::is_open`]).
-#[derive(Debug, Default)]
+/// at again since ([`Folders::confirm`]).
+#[derive(Default)]
 pub struct Folders {
     open: HashMap<OsString, Open>,
 }
 
-#[derive(Debug)]
 struct Open {
     folder: OwnedFd,
-    looks: Looks,
+    /// How it looked when it was opened.
+    looked: Stat,
     /// Opened or looked at for this batch.
     is_sure: bool,
 }
 
-/// Which folder it is, and who may do what in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Looks {
-    device: u64,
-    inode: u64,
-    mode: u32,
-    owner: u32,
-    group: u32,
-}
-
-impl Looks {
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ from system to system")]
-    fn of(stat: &Stat) -> Looks {
-        let (device, inode, mode) = (stat.st_dev as u64, stat.st_ino as u64, u32::from(stat.st_mode));
-        Looks { device, inode, mode, owner: stat.st_uid, group: stat.st_gid }
-    }
+/// The same folder, in which the same may be done by the same?
+fn looks_alike(one: &Stat, other: &Stat) -> bool {
+    let is_same = (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
+    is_same && (one.st_mode, one.st_uid, one.st_gid) == (other.st_mode, other.st_uid, other.st_gid)
 }
 
 impl Folders {
@@ -68,10 +56,10 @@ impl Folders {
         self.open.clear();
     }
 
-    /// Is the folder that was just looked at the one that is open here, with the same rights? Then it is sure for this batch.
-    pub fn is_open(&mut self, path: &Path, stat: &Stat) -> bool {
+    /// Is the folder that was just looked at the one that is open here, with the same rights? Then it counts for this batch, too.
+    pub fn confirm(&mut self, path: &Path, stat: &Stat) -> bool {
         let Some(open) = self.open.get_mut(path.as_os_str()) else { return false };
-        open.is_sure = open.looks == Looks::of(stat);
+        open.is_sure = looks_alike(&open.looked, stat);
         open.is_sure
     }
 
@@ -95,9 +83,8 @@ impl Folders {
                     disk.open_folder(path)?.ok_or_else(absent)?
                 }
             };
-            let stat = rustix::fs::fstat(&folder).map_err(|e| DiskError::new("look at", path, e))?;
-            let open = Open { folder, looks: Looks::of(&stat), is_sure: true };
-            self.open.insert(path.as_os_str().to_owned(), open);
+            let looked = rustix::fs::fstat(&folder).map_err(|e| DiskError::new("look at", path, e))?;
+            self.open.insert(path.as_os_str().to_owned(), Open { folder, looked, is_sure: true });
         }
         Ok(&self.open[path.as_os_str()].folder)
     }
@@ -138,7 +125,7 @@ mod tests {
         fn is_open(&mut self) -> bool {
             self.folders.doubt();
             let stat = self.disk.stat(Path::new("inbox/a")).expect("looked").expect("there");
-            self.folders.is_open(Path::new("inbox/a"), &stat)
+            self.folders.confirm(Path::new("inbox/a"), &stat)
         }
 
         fn is_now(&self) -> u64 {

@@ -297,7 +297,7 @@ impl Active<'_> {
             None if self.coming.contains(agent) => InboxState::Folder,
             None => InboxState::Absent,
             // Asked anew after every scan: not all that forbids it can be seen.
-            Some(stat) if self.publisher.folders().is_open(&path, &stat) => InboxState::Folder,
+            Some(stat) if self.publisher.folders().confirm(&path, &stat) => InboxState::Folder,
             Some(stat) if disk::is_folder(&stat) && self.core.disk.may_fill(&path)? => InboxState::Folder,
             Some(_) => InboxState::Unusable,
         };

@@ -29,6 +29,7 @@ fn digits(place: &mut [u8], mut number: u64, base: u64) {
         *digit = b"0123456789abcdef"[(number % base) as usize];
         number /= base;
     }
+    debug_assert_eq!(number, 0, "it has more digits than there is room for");
 }
 
 /// CRC-32 (IEEE) over number and body, so that a frame moved to another place does not pass.
