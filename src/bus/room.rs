@@ -75,17 +75,40 @@ pub struct Prepared {
 
 impl Prepared {
     /// Makes the folder with lock and line. The log is put in by the caller (`path`), who then calls [`Prepared::sync`].
+    ///
+    /// # Errors
+    /// [`BusError::RoomGone`] if a service that has become active meanwhile took the half-made room for a dead one's.
     pub fn make(disk: &Disk, place: Arc<Place>, now_ms: u64) -> Result<Prepared, BusError> {
         let uuid = Uuid::now_v7();
-        let outer = layout::prepared_folder(uuid);
-        let inner = outer.join(uuid.to_string());
-        disk.make_folder(&outer)?;
+        disk.make_folder(&layout::prepared_folder(uuid))?;
+        match Prepared::fill(disk, uuid, &Line::text(&place, now_ms, 0)) {
+            Ok(Some(lock)) => Ok(Prepared { uuid, place, started_at: now_ms, lock }),
+            Ok(None) => Err(BusError::RoomGone),
+            Err(_) if is_taken(disk, uuid) => Err(BusError::RoomGone),
+            Err(error) => {
+                // The error is what matters; a prepared room that stays is removed by the next winner.
+                let _ = remove_unused(disk, &layout::prepared_folder(uuid), uuid);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The lock, held. `None`: another service has it for a moment, to see whether this room's owner lives; it will take the room.
+    fn fill(disk: &Disk, uuid: Uuid, line: &[u8]) -> Result<Option<File>, DiskError> {
+        let inner = layout::prepared_folder(uuid).join(uuid.to_string());
         disk.make_folder(&inner)?;
         let lock_path = inner.join(layout::ROOM_LOCK);
         let lock = disk.create_open(&lock_path)?;
-        lock.try_lock_exclusive().map_err(|e| DiskError::new("lock", &lock_path, e))?;
-        disk.create(&inner.join(layout::ROOM_LINE), &[&Line::text(&place, now_ms, 0)], Sync::Later)?;
-        Ok(Prepared { uuid, place, started_at: now_ms, lock })
+        if !try_lock(&lock, &lock_path)? {
+            return Ok(None);
+        }
+        disk.create(&inner.join(layout::ROOM_LINE), &[line], Sync::Later)?;
+        Ok(Some(lock))
+    }
+
+    /// Has another service taken it, because it looked like a dead one's?
+    pub fn is_taken(&self, disk: &Disk) -> bool {
+        is_taken(disk, self.uuid)
     }
 
     pub fn path(&self) -> PathBuf {
@@ -202,6 +225,20 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// `false`: another process holds it.
+pub(super) fn try_lock(lock: &File, path: &Path) -> Result<bool, DiskError> {
+    match lock.try_lock_exclusive() {
+        Ok(()) => Ok(true),
+        Err(e) if e.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(false),
+        Err(e) => Err(DiskError::new("lock", path, e)),
+    }
+}
+
+/// Once made, a prepared room is there until its owner enters it or takes it away, or another service takes it.
+fn is_taken(disk: &Disk, uuid: Uuid) -> bool {
+    matches!(disk.stat(&layout::prepared_folder(uuid)), Ok(None))
 }
 
 /// Removes a room in which nothing was ever claimed.

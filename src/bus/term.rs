@@ -16,7 +16,7 @@ use super::error::BusError;
 use super::layout;
 use super::log::{Durability, Log};
 use super::place::Place;
-use super::room::{Line, Prepared, Room};
+use super::room::{Line, Prepared, Room, try_lock};
 
 /// How the file begins that a standby writes to see whether the disk answers.
 const PROBE: &str = ".look-";
@@ -130,11 +130,7 @@ pub fn look(disk: &Disk, here: &Place) -> Result<(Look, Vec<u8>), BusError> {
 /// Can this lock be had? One that is not there is held by nobody.
 fn lock_is_free(disk: &Disk, path: &Path) -> Result<bool, BusError> {
     let Some(fd) = disk.open_beneath(path, OFlags::RDWR)? else { return Ok(true) };
-    match std::fs::File::from(fd).try_lock_exclusive() {
-        Ok(()) => Ok(true),
-        Err(e) if e.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(false),
-        Err(e) => Err(DiskError::new("lock", path, e).into()),
-    }
+    Ok(try_lock(&std::fs::File::from(fd), path)?)
 }
 
 /// Waits, blocking, until the holder's lock is free: its process has ended.
@@ -152,7 +148,10 @@ pub fn begin(
     now_ms: u64,
     journal: (String, u64),
 ) -> Result<Option<(Room, Log)>, BusError> {
-    let prepared = Prepared::make(disk, place.clone(), now_ms)?;
+    let prepared = match Prepared::make(disk, place.clone(), now_ms) {
+        Err(BusError::RoomGone) => return Ok(None),
+        made => made?,
+    };
     let log = Log::create(disk, &prepared.path(), durability, place, journal);
     let synced = log.and_then(|log| match durability {
         Durability::Full => prepared.sync(disk).map(|()| log),
@@ -160,6 +159,7 @@ pub fn begin(
     });
     let log = match synced {
         Ok(log) => log,
+        Err(_) if prepared.is_taken(disk) => return Ok(None),
         Err(error) => {
             // The error is what matters; a prepared room that stays is removed by the next winner.
             let _ = prepared.discard(disk);

@@ -88,6 +88,9 @@ impl Scene {
             if said.contains("standing by") || sleeper.has_ended() { Ok(()) } else { Err(format!("it says {said:?}")) }
         });
         self.note("woken", awake);
+        let said = sleeper.said().split_off(before);
+        let complains = said.contains("trying again");
+        self.note("woken, it complains of what another service did", if complains { Err(said) } else { Ok(()) });
     }
 
     /// Asks a service to end; it must say that it did well. The commit protocol gives it 10 s, a loaded machine more.
