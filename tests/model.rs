@@ -20,7 +20,7 @@ mod model {
 }
 
 use model::rules::Rule;
-use model::scenario::{Arrival, Ids, InboxNames, Line, PowerCut, Reader, Scenario};
+use model::scenario::{Arrival, Ids, InboxNames, Line, PowerCut, Reader, Scenario, Staging};
 use model::search::{holds, needs};
 use model::state::Budget;
 
@@ -100,8 +100,16 @@ fn holds_for_a_duplicate_with_a_power_cut_and_a_checkpoint() {
     holds(and_its_duplicate(Budget { power_cuts: 1, checkpoints: 1, ..CALM }), 35_000);
 }
 
+#[test]
+fn holds_with_a_file_made_ahead() {
+    let made_ahead = |scenario| Scenario { staging: Staging::MadeAhead, ..scenario };
+    holds(made_ahead(one_message(Budget { kills: 1, take_overs: 1, failed_syncs: 1, ..CALM })), 180_000);
+    holds(made_ahead(one_message(Budget { power_cuts: 1, take_overs: 1, ..CALM })), 310_000);
+    holds(made_ahead(two_messages(Budget { take_overs: 1, stops: 1, ..CALM })), 22_000);
+}
+
 /// A larger search, asked for in words: `POSTROOM_MODEL="services=2 messages=2 kills=1 power_cuts=1"`, with `pipelined`,
-/// `same-ids`, `same-names`, `takes` and `without-RULE` for the rest. Without the variable a small one.
+/// `same-ids`, `same-names`, `made-ahead`, `takes` and `without-RULE` for the rest. Without the variable a small one.
 #[test]
 fn holds_for_what_is_asked_for() {
     let asked =
@@ -259,6 +267,14 @@ fn replaced_log_comes_back() {
 #[test]
 fn published_before_the_sync() {
     needs(&[Rule::SyncBeforePublish], one_message(CALM), 50, DECIDED_FIRST);
+}
+
+#[test]
+fn record_before_its_file() {
+    for staging in [Staging::ByPath, Staging::MadeAhead] {
+        let scenario = Scenario { staging, ..one_message(Budget { kills: 1, ..CALM }) };
+        needs(&[Rule::StagedBeforeRecord], scenario, 1_000, ANSWERED);
+    }
 }
 
 #[test]

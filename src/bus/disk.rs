@@ -238,6 +238,11 @@ impl Disk {
         Ok(())
     }
 
+    /// Writes the content, in pieces, of a file that was made empty. After an error it may be there in part.
+    pub fn write_new(&self, file: &File, pieces: &[&[u8]]) -> io::Result<()> {
+        Ok(write_pieces(file, pieces)?)
+    }
+
     /// Opens a file of our own for appending, made if need be.
     pub fn open_append(&self, path: &Path) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -251,6 +251,11 @@ pub fn joined(folders: &[&str], name: &str) -> PathBuf {
     path.into()
 }
 
+/// A file made ahead, for the first effect of a record that is not written yet.
+pub fn ahead(id: &uuid::Uuid) -> String {
+    format!("+ahead.{id}")
+}
+
 /// A staged effect's name starts so; claims start with a digit.
 pub fn is_staged(name: &str) -> bool {
     name.starts_with('+')
@@ -416,6 +421,8 @@ mod tests {
         let part = claim.part(3, "agent.x-1");
         assert_eq!(ClaimName::parse(&part.to_string()), Some(part.clone()));
         assert_eq!(ClaimName::parse(&part.staged(0, "x.json")), None, "a staged effect is no claim");
+        let ahead = ahead(&uuid::Uuid::now_v7());
+        assert_eq!((ClaimName::parse(&ahead), is_staged(&ahead)), (None, true));
         let waiting = part.next_attempt().waiting(1_763_683_200_000);
         assert_eq!(
             WaitingName::parse(&waiting),

@@ -7,7 +7,7 @@
 //! | [`place`], [`room`], [`term`] | who is active, and where its work lies |
 //! | [`claim`] | from the drop into the room |
 //! | [`record`], [`log`] | what was decided, durably |
-//! | [`publish`], [`folders`] | what everybody sees |
+//! | [`ahead`], [`publish`], [`folders`] | what everybody sees |
 //! | [`lease`] | what a message is called while a consumer has it |
 //! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
@@ -16,6 +16,7 @@
 //! | [`view`] | read-only views of a bus, for people |
 //! | [`file_system`] | whether a file system can keep the promises |
 
+pub mod ahead;
 pub mod claim;
 pub mod create;
 pub mod disk;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::ahead::Ahead;
 use super::disk::{self, Disk, DiskError, Moved, Sync};
 use super::error::BusError;
 use super::folders::Folders;
@@ -25,9 +26,12 @@ pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError
     Ok(())
 }
 
-/// Writes a record's effects into the room. `message` is the text of the claimed file.
-pub fn stage(disk: &Disk, room: &Room, record: &Record, message: &[u8]) -> Result<(), BusError> {
-    for (index, effect) in record.effects.iter().enumerate() {
+/// Writes a record's effects into the room, the first into the file made ahead if there is one. `message` is the text of
+/// the claimed file.
+pub fn stage(disk: &Disk, room: &Room, ahead: &mut Ahead, record: &mut Record, message: &[u8]) -> Result<(), BusError> {
+    ahead.stage_first(disk, room, record, message);
+    let first = usize::from(record.ahead.is_some());
+    for (index, effect) in record.effects.iter().enumerate().skip(first) {
         let path = room.file(record.staged_name(index));
         let pieces = effect.slices(message);
         match disk.create(&path, &pieces, Sync::Later) {

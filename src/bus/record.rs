@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::disk::DiskError;
 use super::layout::{self, ClaimName};
@@ -264,6 +265,8 @@ pub struct Record {
     pub claim: ClaimName,
     pub finish: Finish,
     pub effects: Vec<Effect>,
+    /// The first effect waits in a file that was made ahead (see [`super::ahead`]): its number.
+    pub ahead: Option<Uuid>,
     pub id: Option<IdNote>,
     pub answers: Option<AnswerNote>,
     pub story: Story,
@@ -272,7 +275,10 @@ pub struct Record {
 impl Record {
     /// The name under which the n-th effect waits in the room.
     pub fn staged_name(&self, effect: usize) -> String {
-        self.claim.staged(effect, &self.effects[effect].to.file_name())
+        match self.ahead {
+            Some(id) if effect == 0 => layout::ahead(&id),
+            _ => self.claim.staged(effect, &self.effects[effect].to.file_name()),
+        }
     }
 
     /// All of an effect's bytes again, with `message` as the message's file. `None` if that is too short for a reference.

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bus::ahead::Ahead;
 use crate::bus::claim::Opened;
 use crate::bus::ids::Ids;
 use crate::bus::journal::Journal;
@@ -87,6 +88,7 @@ pub struct Active<'a> {
     /// Decided in the log, not yet published and finished, and not with the publisher.
     pub(super) unfinished: Vec<Arc<Decision>>,
     pub(super) publisher: Publisher,
+    pub(super) ahead: Ahead,
     pub(super) early_sync: EarlySync,
     /// More is dropped than events are needed for: the drop is listed each time it has been worked off.
     pub(super) is_flooded: bool,
@@ -179,6 +181,7 @@ impl<'a> Active<'a> {
             unsettled: Vec::new(),
             unfinished: Vec::new(),
             publisher,
+            ahead: Ahead::default(),
             early_sync: EarlySync::default(),
             is_flooded: false,
             released: Vec::new(),
@@ -212,6 +215,7 @@ impl<'a> Active<'a> {
     /// Works until it is stopped or replaced; in [`Mode::Once`] also until nothing is left to do.
     pub fn run(mut self, wakes: &mut Wakes, mode: Mode) -> Result<End, BusError> {
         if mode == Mode::UntilStopped {
+            self.ahead = Ahead::wanted();
             self.log.preallocate(&self.core.disk, &self.room);
         }
         loop {
@@ -315,6 +319,7 @@ impl<'a> Active<'a> {
                 self.wait_for_publisher(0, now)?;
             }
             self.note(now)?;
+            self.ahead.make(&self.core.disk, &self.room)?;
         }
         Ok(())
     }

@@ -129,6 +129,7 @@ impl Active<'_> {
             claim: claim.name,
             finish,
             effects,
+            ahead: None,
             id: None,
             answers: None,
             story,

@@ -103,6 +103,7 @@ impl Active<'_> {
                 place: self.room.place.clone(),
                 finish,
                 effects,
+                ahead: None,
                 id,
                 answers: None,
                 story,

@@ -7,12 +7,14 @@ use super::clock::Now;
 use super::decide::Decision;
 use super::publisher::{Outcome as Published, Publisher};
 use super::waiting::Waiter;
-use crate::bus::BusError;
+use crate::bus::ahead::Ahead;
 use crate::bus::disk::DiskError;
 use crate::bus::log::Durability;
 use crate::bus::publish;
 use crate::bus::record::{Finish, IdState, Record};
-use crate::message::{AgentId, MessageId};
+use crate::bus::room::Room;
+use crate::bus::{BusError, Disk};
+use crate::message::{AgentId, Message, MessageId};
 
 /// With this many decisions that cannot be published, nothing more is claimed.
 const MAX_UNFINISHED: usize = 1024;
@@ -82,7 +84,7 @@ impl Active<'_> {
         let pause = self.publisher.pause();
         for decision in self.unsettled.iter_mut().filter(|decision| !decision.staged) {
             room.beat_if_due(disk)?;
-            publish::stage(disk, room, &decision.record, decision.text())?;
+            decision.stage(disk, room, &mut self.ahead)?;
             if full && decision.record.refers_to_message() {
                 publish::sync_claim(disk, room, &decision.record.claim)?;
             }
@@ -252,6 +254,14 @@ pub(super) fn undone<'a>(
 impl Decision {
     /// The text that effects refer to.
     pub(super) fn text(&self) -> &[u8] {
-        self.message.as_ref().map_or(&[], |message| message.text().as_bytes())
+        text_of(self.message.as_ref())
     }
+
+    fn stage(&mut self, disk: &Disk, room: &Room, ahead: &mut Ahead) -> Result<(), BusError> {
+        publish::stage(disk, room, ahead, &mut self.record, text_of(self.message.as_ref()))
+    }
+}
+
+fn text_of(message: Option<&Message>) -> &[u8] {
+    message.map_or(&[], |message| message.text().as_bytes())
 }

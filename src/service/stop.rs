@@ -54,6 +54,7 @@ impl Active<'_> {
             && self.ready.is_empty()
             && self.busy.is_empty();
         if done && !self.pinned {
+            self.ahead.discard(&self.core.disk, &self.room)?;
             self.left = true;
             self.room.remove(&self.core.disk)?;
         }

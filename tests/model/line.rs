@@ -7,9 +7,9 @@
 use super::commit::{self, own_log};
 use super::memory::{Call, Item, Origin, Phase};
 use super::rules::Rule;
-use super::scenario::{Arrival, Line, Scenario};
+use super::scenario::{Arrival, Line, Scenario, Staging};
 use super::service::{own_room, start_over};
-use super::state::{At, DropName, EndState, Entry, FileData, Msg, NAMES, Reply, State};
+use super::state::{At, DropName, EndState, Entry, FileData, Msg, NAMES, Reply, RoomId, State};
 
 /// Records in one batch, at most.
 const BATCH: usize = 2;
@@ -20,6 +20,9 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
     calls.extend(items.iter().find_map(after_decision));
     if scenario.line == Line::Pipelined || calls.is_empty() {
         before_decision(scenario, state, id, &mut calls);
+    }
+    if scenario.staging == Staging::MadeAhead && items.is_empty() && !state.services[id].ahead {
+        calls.push(Call::MakeAhead);
     }
     if commit::may_checkpoint(scenario, state, id) {
         calls.push(Call::Syncfs);
@@ -196,10 +199,25 @@ pub fn see_duplicate(state: &mut State, id: usize, msg: Msg) {
     (item.phase, item.run) = (Phase::Ready, 0);
 }
 
-/// The effect, under its final name, which is chosen now, into the room.
+/// An empty file in the room, kept open.
+pub fn make_ahead(state: &mut State, id: usize, own: RoomId) {
+    state.disk.rooms[own as usize].ahead = true;
+    state.services[id].ahead = true;
+}
+
+/// The effect, under its final name, which is chosen now, into the room: into the file made ahead, through its descriptor, or
+/// into a file of its own.
 pub fn stage(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
-    let Some(room) = own_room(scenario, state, id) else {
-        return start_over(state, id);
+    let room = match std::mem::take(&mut state.services[id].ahead) {
+        true => {
+            let made_in = state.services[id].room.expect("an active service has a room");
+            // Its name may be gone: then nobody will ever read what is written.
+            std::mem::take(&mut state.disk.rooms[made_in as usize].ahead).then_some(made_in)
+        }
+        false => match own_room(scenario, state, id) {
+            Some(own) => Some(own),
+            None => return start_over(state, id),
+        },
     };
     let wanted = scenario.wanted_name(msg);
     let free = |name: &u8| state.disk.inbox[*name as usize].is_none();
@@ -209,7 +227,10 @@ pub fn stage(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     };
     let item = item_in(state, id, msg, Phase::Started);
     (item.phase, item.name) = (Phase::Ready, name);
-    state.disk.rooms[room as usize].staged[msg as usize] = item.run;
+    let run = item.run;
+    if let (Some(room), true) = (room, scenario.rules.keep(Rule::StagedBeforeRecord)) {
+        state.disk.rooms[room as usize].staged[msg as usize] = run;
+    }
 }
 
 /// The reply `msg` by `run` becomes visible as `name`; what the name meant before is gone.
@@ -232,7 +253,11 @@ pub fn publish(scenario: &Scenario, state: &mut State, id: usize, msg: Msg) {
     let Some(room) = own_room(scenario, state, id) else {
         return start_over(state, id);
     };
-    let staged = std::mem::take(&mut state.disk.rooms[room as usize].staged[msg as usize]);
+    let mut staged = std::mem::take(&mut state.disk.rooms[room as usize].staged[msg as usize]);
+    if !scenario.rules.keep(Rule::StagedBeforeRecord) {
+        // Written only now that it is decided; joined with the rename.
+        staged = item_in(state, id, msg, Phase::Decided).run;
+    }
     if staged == 0 {
         return start_over(state, id); // somebody else is at work in this room
     }

@@ -51,6 +51,8 @@ pub struct Service {
     pub start: Start,
     /// The held descriptor of the log: appending and syncing work wherever the room is by now.
     pub log: Option<LogId>,
+    /// The held descriptor of the file made ahead: writing works wherever the room is by now, and whether the file still has a name.
+    pub ahead: bool,
     /// Ids that are used up, one bit each.
     pub known: u8,
     pub items: Vec<Item>,
@@ -119,6 +121,7 @@ pub enum Call {
     UnlinkOldLog(RoomId),
     SyncUnlinks,
     UnlinkStaged(RoomId, Msg),
+    UnlinkAhead(RoomId),
     MoveUndecidedIntoOwnRoom(Msg),
     FindNothing(RoomId),
     RemoveRoom(RoomId),
@@ -127,6 +130,7 @@ pub enum Call {
     PutBack(Msg),
     NoteStart(Msg),
     SeeDuplicate(Msg),
+    MakeAhead,
     Stage(Msg),
     Append,
     Sync,

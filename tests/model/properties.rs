@@ -92,7 +92,12 @@ fn one_active_at_rest(scenario: &Scenario, state: &State) -> bool {
     let active =
         |id: &usize| state.services[*id].mode == Mode::Work && service::own_room(scenario, state, *id).is_some();
     // A starter that was killed leaves a room with nothing in it, which the next winner takes away.
-    let is_empty = |room: RoomId| state.disk.rooms[room as usize].place == Place::Gone || state.disk.is_empty(room);
+    let made_ahead = |room: RoomId| state.services.iter().any(|service| service.ahead && service.room == Some(room));
+    let is_empty = |room: RoomId| {
+        state.disk.rooms[room as usize].place == Place::Gone
+            || state.disk.is_empty(room)
+            || (made_ahead(room) && state.disk.is_empty_but_for_ahead(room))
+    };
     let nothing_left = (0..ROOMS as RoomId).all(is_empty);
     !at_rest(scenario, state) || ((0..scenario.services).filter(active).count() == 1 && nothing_left)
 }

@@ -62,6 +62,9 @@ fn clear_rooms(state: &State, id: usize, rooms: &[RoomId]) -> Call {
         if let Some(msg) = (0..MESSAGES as Msg).find(|msg| staged(*room, *msg)) {
             return Call::UnlinkStaged(*room, msg);
         }
+        if state.disk.rooms[*room as usize].ahead {
+            return Call::UnlinkAhead(*room);
+        }
     }
     Call::FindNothing(*rooms.first().expect("this mode ends with the last old room"))
 }

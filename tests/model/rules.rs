@@ -29,6 +29,8 @@ pub enum Rule {
     CountOnlyStarted,
     /// A record is decided when the sync returned, not when it is written (*published-before-the-sync*).
     SyncBeforePublish,
+    /// What a record says is staged was written before the record was (*record-before-its-file*).
+    StagedBeforeRecord,
     /// After a failed sync a new log is in place before a staged file is deleted (*failed-sync-then-kill*).
     NewLogBeforeDeletingStaged,
     /// The new log starts with every decided record (*failed-sync-forgets-earlier*).
@@ -64,7 +66,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 26] = [
+    pub const ALL: [Rule; 27] = [
         Rule::LookAgain,
         Rule::PathNamesUuid,
         Rule::PathFromRoot,
@@ -75,6 +77,7 @@ impl Rule {
         Rule::RecoveredBeforeNew,
         Rule::CountOnlyStarted,
         Rule::SyncBeforePublish,
+        Rule::StagedBeforeRecord,
         Rule::NewLogBeforeDeletingStaged,
         Rule::NewLogKeepsDecided,
         Rule::SyncAfterNewLog,

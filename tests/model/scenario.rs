@@ -47,6 +47,15 @@ pub enum Line {
     Pipelined,
 }
 
+/// Which file an effect is staged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staging {
+    /// One of its own, made for it.
+    ByPath,
+    /// The one that was made ahead, if there is one; a service at rest may make it.
+    MadeAhead,
+}
+
 /// What the reader of the inbox does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
@@ -71,6 +80,7 @@ pub struct Scenario {
     pub inbox_names: InboxNames,
     pub arrival: Arrival,
     pub line: Line,
+    pub staging: Staging,
     pub reader: Reader,
     pub power_cut: PowerCut,
     pub budget: Budget,
@@ -87,6 +97,7 @@ impl Scenario {
             inbox_names: InboxNames::Distinct,
             arrival: Arrival::AllThere,
             line: Line::BatchByBatch,
+            staging: Staging::ByPath,
             reader: Reader::Leaves,
             power_cut: PowerCut::Reboot,
             budget: Budget::default(),
@@ -136,6 +147,7 @@ impl FromStr for Scenario {
                 "checkpoints" => budget.checkpoints = number,
                 "stops" => budget.stops = number,
                 "pipelined" => asked.line = Line::Pipelined,
+                "made-ahead" => asked.staging = Staging::MadeAhead,
                 "same-ids" => (asked.ids, asked.arrival) = (Ids::Same, Arrival::SecondLater),
                 "same-names" => asked.inbox_names = InboxNames::Same,
                 "takes" => asked.reader = Reader::Takes,

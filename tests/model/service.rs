@@ -109,6 +109,7 @@ pub fn make(sc: &Scenario, state: &mut State, id: usize, call: Call) {
         }
         Call::SyncUnlinks => sync_names(state, id, Mode::ClearRooms),
         Call::UnlinkStaged(old, msg) => in_own_room(sc, state, id, |state, _| recovery::unlink_staged(state, old, msg)),
+        Call::UnlinkAhead(old) => in_own_room(sc, state, id, |state, _| state.disk.rooms[old as usize].ahead = false),
         Call::MoveUndecidedIntoOwnRoom(msg) => {
             in_own_room(sc, state, id, |state, own| recovery::move_undecided(sc, state, id, own, msg))
         }
@@ -121,6 +122,7 @@ pub fn make(sc: &Scenario, state: &mut State, id: usize, call: Call) {
         Call::PutBack(msg) => line::put_back(sc, state, id, msg),
         Call::NoteStart(msg) => line::note_start(state, id, msg),
         Call::SeeDuplicate(msg) => line::see_duplicate(state, id, msg),
+        Call::MakeAhead => in_own_room(sc, state, id, |state, own| line::make_ahead(state, id, own)),
         Call::Stage(msg) => line::stage(sc, state, id, msg),
         Call::Append => commit::append(sc, state, id),
         Call::Sync => commit::sync(sc, state, id),
@@ -218,8 +220,10 @@ fn take_room(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
     }
 }
 
-/// The end of a clean stop: log, line, then lock and room. (The checkpoint before it is `Call::Syncfs`.)
+/// The end of a clean stop: log, line, then lock and room. (The checkpoint before it is `Call::Syncfs`.) Removing the file
+/// made ahead, which no record names, is joined.
 fn remove_log(scenario: &Scenario, state: &mut State, id: usize, own: RoomId) {
+    state.disk.rooms[own as usize].ahead = false;
     state.disk.rooms[own as usize].log = None;
     state.services[id].mode = Mode::Stop(match scenario.rules.keep(Rule::LogRemovedBeforeLine) {
         true => StopStep::Second,

@@ -46,6 +46,8 @@ pub struct Room {
     pub log: Option<LogId>,
     /// The staged reply of each message, under its final name: publishing renames whatever is there.
     pub staged: [Run; MESSAGES],
+    /// An empty file, made before there is anything to stage. Filled, it is the staged reply of its message.
+    pub ahead: bool,
 }
 
 /// Where a message's file is. A rename moves one file, so there is exactly one place.
@@ -217,6 +219,10 @@ impl Disk {
 
     /// Nothing of value in the room: rmdir would succeed once line and lock are removed.
     pub fn is_empty(&self, id: RoomId) -> bool {
+        !self.rooms[id as usize].ahead && self.is_empty_but_for_ahead(id)
+    }
+
+    pub fn is_empty_but_for_ahead(&self, id: RoomId) -> bool {
         let room = &self.rooms[id as usize];
         room.staged == [0; MESSAGES] && self.claimed_in(id).next().is_none() && self.nested(id).is_empty()
     }

@@ -145,6 +145,7 @@ impl OldRoom<'_> {
             claim: claim.clone(),
             finish,
             effects,
+            ahead: None,
             id: None,
             answers: None,
             story: Story { outcome: "replied".into(), ..Story::default() },

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use postroom::bus::record::{Effect, Piece};
+use postroom::bus::record::{Effect, Piece, Record};
+use uuid::Uuid;
 
 use super::old_rooms::{Bus, LOGGED, REPLY, archived, claim, echo, message, reply};
 
@@ -55,16 +56,18 @@ fn a_published_reply_that_was_cut_short_is_written_again() {
 
 #[test]
 fn a_staged_reply_that_was_cut_short_is_not_published() {
-    let bus = Bus::new();
-    let mut room = bus.earlier_room();
-    let claim = claim();
-    let record = room.replied(&claim);
-    room.decide(&record);
-    room.put(&claim, &echo());
-    room.put(record.staged_name(0), "");
-    drop(room);
-    bus.serve();
-    bus.is_answered_once_from_the_log(&record);
+    for ahead in [None, Some(Uuid::now_v7())] {
+        let bus = Bus::new();
+        let mut room = bus.earlier_room();
+        let claim = claim();
+        let record = Record { ahead, ..room.replied(&claim) };
+        room.decide(&record);
+        room.put(&claim, &echo());
+        room.put(record.staged_name(0), "");
+        drop(room);
+        bus.serve();
+        bus.is_answered_once_from_the_log(&record);
+    }
 }
 
 #[test]

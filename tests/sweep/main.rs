@@ -1,6 +1,7 @@
 //! One fault at every step of the real program, in turn, and an audit of the folder after each (SQLite's method).
 //!
 //! `kill` kills it, `stop` stops it with a stand-by beside it and wakes it later, `errors` makes a system call fail;
+//! `lone` does the first two around one message that a service at rest is sent;
 //! `counting` does both to a service with an extension that keeps a number and sends.
 //! `harness` shows on a small stand-in program that the tracer does what the sweeps believe it does, and `auditor` that
 //! the audit finds what is wrong.
@@ -14,6 +15,7 @@ mod errors;
 mod harness;
 mod install;
 mod kill;
+mod lone;
 mod running;
 mod stand_in;
 mod stop;

@@ -4,6 +4,7 @@ use std::borrow::Cow::{self, Borrowed};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::super::layout::ClaimName;
 use super::super::place::Place;
@@ -19,6 +20,8 @@ struct Meta<'a> {
     claim: String,
     finish: Cow<'a, Finish>,
     effects: Vec<EffectMeta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ahead: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     id: Option<IdMeta<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -109,6 +112,7 @@ impl Record {
             claim: self.claim.file_name(),
             finish: Borrowed(&self.finish),
             effects: effects.collect(),
+            ahead: self.ahead,
             id: self.id.as_ref().map(|note| IdMeta::of(note, &self.story)),
             answers: self.answers.as_ref().map(Borrowed),
             story: Borrowed(&self.story),
@@ -156,6 +160,7 @@ impl Record {
             claim: ClaimName::parse(&meta.claim)?,
             finish: meta.finish.into_owned(),
             effects,
+            ahead: meta.ahead,
             id,
             answers: meta.answers.map(|note| note.into_owned()),
             story: meta.story.into_owned(),
@@ -204,6 +209,18 @@ mod tests {
         let record = first();
         assert_eq!((record.effects[0].len(), record.story.at, record.story.log.len()), (3, 2, 0));
         assert_eq!(record.claim.sent, None);
+    }
+
+    #[test]
+    fn a_file_that_was_made_ahead_is_named_where_there_is_one() {
+        let mut record = first();
+        let mut encoded = Vec::new();
+        record.encode(&record.place, b"", &mut encoded);
+        assert!(!String::from_utf8_lossy(&encoded).contains("ahead"), "nothing is said of none");
+        record.ahead = Some(Uuid::now_v7());
+        encoded.clear();
+        record.encode(&record.place, b"", &mut encoded);
+        assert_eq!(Record::decode(Some(&record.place), &encoded), Some(record));
     }
 
     #[test]

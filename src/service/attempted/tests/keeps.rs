@@ -118,10 +118,11 @@ fn whoever_takes_over_finds_each_value_and_each_message_once() {
         attempted.effects.sent = vec![sent("one", "s-1", "\"alice\"", ""), sent("one", "s-2", "\"two\"", "")];
         active.end("m-1", attempted);
         let staged = |active: &Active<'_>| active.unsettled[0].record.clone();
-        let record = staged(&active);
+        let mut record = staged(&active);
         let (disk, room) = (active.core.disk.clone(), &active.room);
         let decided = &active.unsettled[0];
-        bus::publish::stage(&disk, room, &record, decided.text()).expect("staged");
+        bus::publish::stage(&disk, room, &mut bus::ahead::Ahead::default(), &mut record, decided.text())
+            .expect("staged");
         active.log.commit(&disk, room, &[(&record, &[])]).expect("decided");
         for number in 0..killed_after {
             let from = room.file(record.staged_name(number));
