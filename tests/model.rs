@@ -103,9 +103,9 @@ fn holds_for_a_duplicate_with_a_power_cut_and_a_checkpoint() {
 #[test]
 fn holds_with_a_file_made_ahead() {
     let made_ahead = |scenario| Scenario { staging: Staging::MadeAhead, ..scenario };
-    holds(made_ahead(one_message(Budget { kills: 1, take_overs: 1, failed_syncs: 1, ..CALM })), 180_000);
-    holds(made_ahead(one_message(Budget { power_cuts: 1, take_overs: 1, ..CALM })), 310_000);
-    holds(made_ahead(two_messages(Budget { take_overs: 1, stops: 1, ..CALM })), 22_000);
+    holds(made_ahead(one_message(Budget { kills: 1, take_overs: 1, failed_syncs: 1, ..CALM })), 370_000);
+    holds(made_ahead(one_message(Budget { power_cuts: 1, take_overs: 1, ..CALM })), 440_000);
+    holds(made_ahead(two_messages(Budget { take_overs: 1, stops: 1, ..CALM })), 39_000);
 }
 
 /// A larger search, asked for in words: `POSTROOM_MODEL="services=2 messages=2 kills=1 power_cuts=1"`, with `pipelined`,

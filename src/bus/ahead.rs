@@ -1,11 +1,12 @@
 //! A file of the room that is made before there is anything to write into it.
 //!
-//! To make a file is the dearest single step between a lone message and its answer: a new inode and a new name in the room. With
-//! time to spare one is made and kept open; the next record's first effect is written into it, and the record says so
-//! ([`Record::ahead`]). Until a record names it, it is a staged file of no record, which recovery removes.
+//! To make a file is the dearest single step between a lone message and its answer: a new inode and a new name in the room. When
+//! nothing waits to be done, one is made and kept open; the next record's first effect is written into it, and the record says
+//! so ([`Record::ahead`]). Until a record names it, it is a staged file of no record, which recovery removes.
 //!
 //! It is written to at most once, before the record that names it is in the log: so in a room that was taken over
-//! meanwhile, it is either whole and named by the record that the successor reads, or nobody's.
+//! meanwhile, it is either whole and named by the record that the successor reads, or nobody's. A file that has lost its name
+//! (somebody clears away empty files) is not used: a staged file that is gone would count as published.
 
 use std::fs::File;
 
@@ -22,12 +23,14 @@ use super::room::Room;
 pub struct Ahead {
     is_wanted: bool,
     file: Option<(Uuid, File)>,
+    /// One that could be neither written nor removed.
+    spoiled: Option<Uuid>,
 }
 
 impl Ahead {
     /// For a service that waits for messages.
     pub fn wanted() -> Ahead {
-        Ahead { is_wanted: true, file: None }
+        Ahead { is_wanted: true, ..Ahead::default() }
     }
 
     /// Makes the file, if one is wanted and there is none.
@@ -36,7 +39,7 @@ impl Ahead {
     /// If the room is gone. Of what else prevents it nothing is said here: the file only saves time, and a message that
     /// cannot have its own made says why.
     pub fn make(&mut self, disk: &Disk, room: &Room) -> Result<(), BusError> {
-        if !self.is_wanted || self.file.is_some() {
+        if !self.is_wanted || self.file.is_some() || self.remove_spoiled(disk, room).is_err() {
             return Ok(());
         }
         let id = Uuid::now_v7();
@@ -53,20 +56,27 @@ impl Ahead {
     pub(super) fn stage_first(&mut self, disk: &Disk, room: &Room, record: &mut Record, message: &[u8]) {
         let (None, Some(effect)) = (record.ahead, record.effects.first()) else { return };
         let Some((id, file)) = self.file.take() else { return };
-        if disk.write_new(&file, &effect.slices(message)).is_ok() {
+        if disk.write_new(&file, &effect.slices(message)).is_ok_and(|links| links == 1) {
             record.ahead = Some(id);
             return;
         }
-        // Half written, and no record names it. The effect gets a file of its own, or tells what is wrong with the disk.
-        let _ = disk.remove_file(&room.file(layout::ahead(&id)));
+        // No record names it. The effect gets a file of its own, or tells what is wrong with the disk, or that the room is gone.
+        self.spoiled = Some(id);
+        let _ = self.remove_spoiled(disk, room);
     }
 
     /// Takes the file away, and makes no other.
     pub fn discard(&mut self, disk: &Disk, room: &Room) -> Result<(), BusError> {
         self.is_wanted = false;
-        if let Some((id, _)) = &self.file {
+        self.remove_spoiled(disk, room)?;
+        self.spoiled = self.file.take().map(|(id, _)| id);
+        self.remove_spoiled(disk, room)
+    }
+
+    fn remove_spoiled(&mut self, disk: &Disk, room: &Room) -> Result<(), BusError> {
+        if let Some(id) = &self.spoiled {
             disk.remove_file(&room.file(layout::ahead(id)))?;
-            self.file = None;
+            self.spoiled = None;
         }
         Ok(())
     }
@@ -171,18 +181,55 @@ mod tests {
         assert_eq!((none.ahead, one.ahead.is_some()), (None, true));
     }
 
+    /// A file made ahead that can only be read, and its path.
+    fn unwritable(bus: &Bus) -> (Ahead, PathBuf) {
+        let id = Uuid::now_v7();
+        let path = bus.room.file(layout::ahead(&id));
+        bus.disk.create(&path, &[], Sync::Later).expect("made");
+        let path = bus.disk.path().join(path);
+        let for_reading = File::open(&path).expect("opened");
+        (Ahead { file: Some((id, for_reading)), ..Ahead::wanted() }, path)
+    }
+
     #[test]
     fn a_file_that_cannot_be_written_is_given_up() {
         let bus = bus();
-        let id = Uuid::now_v7();
-        let path: PathBuf = bus.room.file(layout::ahead(&id));
-        bus.disk.create(&path, &[], Sync::Later).expect("made");
-        let for_reading = File::open(bus.disk.path().join(&path)).expect("opened");
-        let mut ahead = Ahead { is_wanted: true, file: Some((id, for_reading)) };
+        let (mut ahead, _) = unwritable(&bus);
         let mut record = record(&bus, &["one"]);
         bus.stage(&mut ahead, &mut record);
         assert_eq!((record.ahead, bus.staged()), (None, vec![record.staged_name(0)]));
         assert_eq!(bus.staged_text(&record, 0), b"one");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_removed_either_is_removed_before_the_next_is_made() {
+        let bus = bus();
+        let (mut ahead, path) = unwritable(&bus);
+        // In its place stands what is not removed as a file is.
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::create_dir(&path).expect("made");
+        let mut record = record(&bus, &["one"]);
+        bus.stage(&mut ahead, &mut record);
+        ahead.make(&bus.disk, &bus.room).expect("put off");
+        assert_eq!(bus.staged().len(), 2, "what is left, and the effect's own file");
+        std::fs::remove_dir(&path).expect("removed");
+        std::fs::write(&path, "half").expect("it is a file again");
+        ahead.make(&bus.disk, &bus.room).expect("made");
+        assert!(!path.exists() && bus.staged().len() == 2, "{:?}", bus.staged());
+        ahead.discard(&bus.disk, &bus.room).expect("removed");
+        assert_eq!(bus.staged(), [record.staged_name(0)]);
+    }
+
+    #[test]
+    fn a_file_that_has_lost_its_name_is_not_used() {
+        let bus = bus();
+        let mut ahead = Ahead::wanted();
+        ahead.make(&bus.disk, &bus.room).expect("made");
+        let [made] = bus.staged().try_into().expect("one file");
+        std::fs::remove_file(bus.disk.path().join(bus.room.file(made))).expect("cleared away");
+        let mut record = record(&bus, &["one"]);
+        bus.stage(&mut ahead, &mut record);
+        assert_eq!((record.ahead, bus.staged_text(&record, 0)), (None, b"one".to_vec()));
     }
 
     #[test]

@@ -238,9 +238,11 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes the content, in pieces, of a file that was made empty. After an error it may be there in part.
-    pub fn write_new(&self, file: &File, pieces: &[&[u8]]) -> io::Result<()> {
-        Ok(write_pieces(file, pieces)?)
+    /// Writes the content, in pieces, of a file that was made empty, and tells how many names the file has. After an error
+    /// the content may be there in part.
+    pub fn write_new(&self, file: &File, pieces: &[&[u8]]) -> io::Result<u64> {
+        write_pieces(file, pieces)?;
+        Ok(sys::fstat(file)?.st_nlink)
     }
 
     /// Opens a file of our own for appending, made if need be.

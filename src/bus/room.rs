@@ -1,7 +1,7 @@
 //! A room: the private folder `processing/<term>/<uuid>/` of the one service that is active.
 //!
 //! The path names both term and uuid, so the path of an old room never resolves again. Every path of a room is spelled from
-//! the bus root; only the log's and the lock's descriptors are held. A service whose room is gone never makes it again.
+//! the bus root; only the descriptors of the log, the lock and a file made ahead are held. A service whose room is gone never makes it again.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -83,8 +83,11 @@ impl Prepared {
         disk.make_folder(&layout::prepared_folder(uuid))?;
         match Prepared::fill(disk, uuid, &Line::text(&place, now_ms, 0)) {
             Ok(Some(lock)) => Ok(Prepared { uuid, place, started_at: now_ms, lock }),
-            Ok(None) => Err(BusError::RoomGone),
             Err(_) if is_taken(disk, uuid) => Err(BusError::RoomGone),
+            Ok(None) => {
+                let _ = remove_unused(disk, &layout::prepared_folder(uuid), uuid);
+                Err(BusError::RoomGone)
+            }
             Err(error) => {
                 // The error is what matters; a prepared room that stays is removed by the next winner.
                 let _ = remove_unused(disk, &layout::prepared_folder(uuid), uuid);
@@ -93,7 +96,7 @@ impl Prepared {
         }
     }
 
-    /// The lock, held. `None`: another service has it for a moment, to see whether this room's owner lives; it will take the room.
+    /// The lock, held. `None`: another service has it for a moment, to see whether this room's owner lives.
     fn fill(disk: &Disk, uuid: Uuid, line: &[u8]) -> Result<Option<File>, DiskError> {
         let inner = layout::prepared_folder(uuid).join(uuid.to_string());
         disk.make_folder(&inner)?;

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: what a handler does (each run answers differently),
 //! retries, deferral, splits. Invariant: every change outside the room is one rename whose room side is the service's own
-//! path, so each of these calls can find the room gone.
+//! path, so each of these calls can find the room gone; but staging into a file made ahead, which goes through a descriptor.
 
 use super::commit::{self, own_log};
 use super::memory::{Call, Item, Origin, Phase};
@@ -21,7 +21,7 @@ pub fn possible(scenario: &Scenario, state: &State, id: usize) -> Vec<Call> {
     if scenario.line == Line::Pipelined || calls.is_empty() {
         before_decision(scenario, state, id, &mut calls);
     }
-    if scenario.staging == Staging::MadeAhead && items.is_empty() && !state.services[id].ahead {
+    if scenario.staging == Staging::MadeAhead && !state.services[id].ahead {
         calls.push(Call::MakeAhead);
     }
     if commit::may_checkpoint(scenario, state, id) {

@@ -52,7 +52,7 @@ pub enum Line {
 pub enum Staging {
     /// One of its own, made for it.
     ByPath,
-    /// The one that was made ahead, if there is one; a service at rest may make it.
+    /// The one that was made ahead, if there is one; a service may make it at any time.
     MadeAhead,
 }
 

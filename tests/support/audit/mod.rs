@@ -122,7 +122,9 @@ impl Audit<'_> {
                 }
             }
             Moment::Idle => {
-                for path in self.files("processing").iter().filter(|path| names_a_message(path)) {
+                let bus = self.bus;
+                let at_work = |path: &&PathBuf| names_a_message(path) || is_filled_ahead(&bus.join(path));
+                for path in self.files("processing").iter().filter(at_work) {
                     self.find(format!("{} is still at work", path.display()));
                 }
             }
@@ -154,6 +156,12 @@ impl Audit<'_> {
 fn names_a_message(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.contains('~') || name.ends_with(".json")
+}
+
+/// A file made ahead is empty until it is staged, and then soon published.
+fn is_filled_ahead(path: &Path) -> bool {
+    let is_ahead = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("+ahead."));
+    is_ahead && fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 
 /// A member that must be a string; absent or otherwise: nothing.
