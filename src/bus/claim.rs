@@ -292,24 +292,21 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
 }
 
 /// The priority of a message in the drop, read ahead of its turn into `buffer`. `None`: it is no message now, states none that
-/// counts, or is too large for a glance. Nothing is decided by it but the order in which files are read; so it asks for no
+/// counts, or is larger than a message may be. Nothing is decided by it but the order in which files are read; so it asks for no
 /// lease and looks only as far as it must.
-pub fn glance_at_priority(disk: &Disk, name: &OsStr, buffer: &mut Vec<u8>) -> Option<u8> {
+pub fn glance_at_priority(disk: &Disk, name: &OsStr, max_bytes: u64, buffer: &mut Vec<u8>) -> Option<u8> {
     #[derive(serde::Deserialize)]
     struct Glance {
         priority: Option<u8>,
     }
     // As in `open`: what is no regular file is not opened.
     let stat = rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let bytes = usize::try_from(stat.st_size).ok().filter(|bytes| *bytes <= GLANCE && disk::is_regular(&stat))?;
-    buffer.resize(bytes, 0);
+    let bytes = u64::try_from(stat.st_size).ok().filter(|bytes| *bytes <= max_bytes && disk::is_regular(&stat))?;
+    buffer.resize(usize::try_from(bytes).ok()?, 0);
     let fd = disk.open_drop(name, stat.st_uid).ok()?;
     let read = rustix::io::pread(&fd, &mut buffer[..], 0).ok()?;
     serde_json::from_slice::<Glance>(&buffer[..read]).ok()?.priority
 }
-
-/// How many bytes are read of a message only to see its priority.
-const GLANCE: usize = 64 * 1024;
 
 /// A hard link to a file elsewhere could change it behind our back; after the grace time it is moved aside.
 pub fn has_other_links(state: &FileState) -> bool {

@@ -72,6 +72,33 @@ impl Code {
         }
     }
 
+    /// What to do about it, where nothing better is known.
+    pub fn usual_hint(self) -> &'static str {
+        match self {
+            Code::MalformedJson => {
+                "write the whole message as one JSON object, in UTF-8, and check it with any JSON tool"
+            }
+            Code::InvalidMessage => "see the table of fields in the bus's README.md, or run `postroom schema`",
+            Code::TooLarge => "put the data into a file of its own and send its path",
+            Code::NotARegularFile => "write a new file and rename it into the folder",
+            Code::IdConflict => "give every message an id of its own, such as a UUID",
+            Code::Unsigned | Code::BadSignature => "sign the message with a key that this bus knows",
+            Code::StaleTimestamp => "send it again with the time of now, and see that the clocks agree",
+            Code::UnknownRecipient => "`postroom agents` lists who is known",
+            Code::NotPermitted => "the bus's README.md says who may send, and who may answer",
+            Code::Denied => "ask the user to permit it",
+            Code::Expired => "send it again with a later expiresAt",
+            Code::HandlerFailed => {
+                "`postroom trace` shows what the handler said; `postroom dead-letter retry` tries again"
+            }
+            Code::Timeout => "give the extension more time in its settings, or send it less to do",
+            Code::ResourceLimit => "raise the extension's limit in its settings, or send it less to do",
+            Code::Loop => "let one of the two programs stop answering",
+            Code::RateLimited => "wait until some are handled, or raise the limit in postroom.toml",
+            Code::Internal => "`postroom doctor` may say more; `postroom dead-letter retry` tries again",
+        }
+    }
+
     /// The code with this spelling, if there is one.
     pub fn named(text: &str) -> Option<Code> {
         Code::ALL.into_iter().find(|code| code.as_str() == text)

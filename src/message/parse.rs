@@ -197,9 +197,12 @@ impl Reader<'_> {
         }
         match member.value.of(self.text).parse::<u64>() {
             Ok(number) if number <= max => Ok(Some(number)),
-            Ok(_) | Err(_) => {
+            spelled => {
                 let mut invalid = self.wrong_type(field, member, wanted);
-                invalid.hint = Some("write it with digits alone: no fraction, no exponent, no minus sign".into());
+                invalid.hint = Some(match spelled {
+                    Ok(_) => format!("the largest that it may be is {max}"),
+                    Err(_) => "write it with digits alone: no fraction, no exponent, no minus sign".into(),
+                });
                 Err(invalid)
             }
         }
@@ -215,7 +218,7 @@ impl Reader<'_> {
                 "*" => Ok(Recipient::All),
                 _ => self.required(Field::Recipient, AgentId::parse).map(Recipient::One),
             },
-            Kind::Array => recipients(spelled).map(Recipient::Many),
+            Kind::Array => recipients(spelled).map(Recipient::of),
             Kind::Object | Kind::Number | Kind::Bool | Kind::Null => {
                 Err(self.wrong_type(Field::Recipient, member, "an agent id, \"*\" or a list of agent ids"))
             }

@@ -11,13 +11,21 @@ pub const MAX_RECIPIENTS: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Recipient {
     One(AgentId),
-    /// 1 to [`MAX_RECIPIENTS`] different agents, in the order of the message.
+    /// 2 to [`MAX_RECIPIENTS`] different agents, in the order of the message. A list of one is a message to one.
     Many(Vec<AgentId>),
     /// `"*"`: everybody whom it may concern.
     All,
 }
 
 impl Recipient {
+    /// What a list means.
+    pub(super) fn of(mut agents: Vec<AgentId>) -> Recipient {
+        match agents.len() {
+            1 => Recipient::One(agents.remove(0)),
+            _ => Recipient::Many(agents),
+        }
+    }
+
     /// Is `agent` named? `All` names nobody.
     pub fn names(&self, agent: &AgentId) -> bool {
         match self {

@@ -33,12 +33,16 @@ pub fn asker(message: &Message) -> Option<&AgentId> {
     }
 }
 
+/// Has it the action that an answer to a message with `asked` has?
+pub fn has_action_of(message: &Message, asked: &str) -> bool {
+    let action = message.action().as_str();
+    action == asked || (action == Envelope::RESPONSE && asked == Envelope::EXECUTE)
+}
+
 /// Decides what `message` is, given what is remembered of the message it names.
 pub fn standing(message: &Message, asked: Option<&Asked>) -> Result<Standing, Refused> {
     let Some(asked) = asked else { return Ok(Standing::Ordinary) };
-    let same_action = message.action().as_str() == asked.action
-        || (message.action().as_str() == Envelope::RESPONSE && asked.action == Envelope::EXECUTE);
-    if !same_action {
+    if !has_action_of(message, &asked.action) {
         return Ok(Standing::Ordinary);
     }
     if !asked.recipients.iter().any(|recipient| recipient == message.sender().as_str()) {

@@ -4,8 +4,10 @@ use super::active::Active;
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::Decision;
+use super::inboxes::Coming;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
+use crate::bus::record::Target;
 use crate::bus::{BusError, disk, layout};
 use crate::message::{Action, AgentId, Code, Envelope, Message, MessageId, Recipient};
 use crate::policy::limits::{self, Load};
@@ -55,6 +57,14 @@ pub struct Answers {
     pub several: bool,
 }
 
+/// The refusal of a message whose time is over.
+pub(super) fn expired(message: &Message, now: Now) -> Option<Refused> {
+    message.expires_at().filter(|at| now.wall_ms >= *at).map(|_| {
+        Refused::new(Code::Expired, "it was not handled before its expiresAt")
+            .with_hint("send it again with a later expiresAt")
+    })
+}
+
 impl Active<'_> {
     pub(super) fn check(&mut self, claimed: &Claimed, now: Now) -> Result<Verdict, BusError> {
         let message = &claimed.message;
@@ -70,9 +80,7 @@ impl Active<'_> {
         if let Some(verdict) = self.seen_before(claimed) {
             return Ok(verdict);
         }
-        if message.expires_at().is_some_and(|at| now.wall_ms >= at) {
-            let refused = Refused::new(Code::Expired, "it was not handled before its expiresAt")
-                .with_hint("send it again with a later expiresAt");
+        if let Some(refused) = expired(message, now) {
             return Ok(Verdict::Refuse(refused));
         }
         if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
@@ -180,8 +188,14 @@ impl Active<'_> {
         if let Some(hops) = super::answer::hops_of_reply(asked.as_str()) {
             return hops.saturating_add(1);
         }
-        let Recipient::One(author) = message.recipient() else { return 0 };
-        self.asked(author.as_str(), asked.as_str()).map_or(0, |seen| seen.hops.saturating_add(1))
+        // The message that is answered was sent by one of those to whom the answer goes.
+        let authors = match message.recipient() {
+            Recipient::One(author) => std::slice::from_ref(author),
+            Recipient::Many(authors) => authors,
+            Recipient::All => &[],
+        };
+        let behind = authors.iter().filter_map(|author| self.asked(author.as_str(), asked.as_str()));
+        behind.map(|seen| seen.hops.saturating_add(1)).max().unwrap_or(0)
     }
 
     fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
@@ -205,7 +219,7 @@ impl Active<'_> {
     }
 
     /// What is known of a message that is answered. Its reader may be faster than the note of its end.
-    fn asked(&self, sender: &str, id: &str) -> Option<Seen> {
+    pub(super) fn asked(&self, sender: &str, id: &str) -> Option<Seen> {
         self.ids.seen(sender, id).or_else(|| {
             let noted = |decision: &Decision| {
                 let note = decision.record.id.as_ref().filter(|note| note.sender == sender && note.id == id)?;
@@ -251,10 +265,7 @@ impl Active<'_> {
         }
         let mut load = Load::default();
         if let Some(Route::Inbox(agent)) = route {
-            if self.inboxes.counts_anew(agent, limits.per_inbox_messages, now) {
-                self.show_all(now)?;
-            }
-            load.inbox_messages = self.inboxes.count(disk, agent, limits.per_inbox_messages, now)?;
+            load.inbox_messages = self.count_inbox(agent, limits.per_inbox_messages, now)?;
         }
         if claimed.known && claimed.claim.name.ticket.part.is_none() && has_inbox {
             // It was admitted before, but for the inbox.
@@ -263,10 +274,8 @@ impl Active<'_> {
         (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());
         let elsewhere = self.waiting.len() + self.drop.parked_len();
         let left = if limits.bus_messages == 0 { 0 } else { limits.bus_messages.saturating_sub(elsewhere).max(1) };
-        if self.inboxes.sums_anew(left, now) {
-            self.show_all(now)?;
-        }
-        load.bus_messages = elsewhere + self.inboxes.total(disk, left, now);
+        let coming = if self.inboxes.sums_anew(left, now) { self.coming_files(now)? } else { Coming::default() };
+        load.bus_messages = elsewhere + self.inboxes.total(disk, left, &coming, now)?;
         // An answer will need an inbox for the sender.
         if has_inbox && self.inbox_state(message.sender())? == InboxState::Absent {
             if self.inboxes.lists_folders() {
@@ -275,6 +284,25 @@ impl Active<'_> {
             load.inboxes = Some(self.inboxes.folders(disk)?);
         }
         Ok(limits::admit(limits, &load, claimed.claim.state.bytes))
+    }
+
+    /// How full an inbox is, with what is decided and not there yet: a batch must not go beyond a limit either.
+    pub(super) fn count_inbox(&mut self, agent: &AgentId, limit: u64, now: Now) -> Result<u64, BusError> {
+        let coming =
+            if self.inboxes.counts_anew(agent, limit, now) { self.coming_files(now)? } else { Coming::default() };
+        self.inboxes.count(&self.core.disk, agent, limit, &coming, now)
+    }
+
+    /// Has published what can be, and says what cannot be there yet.
+    fn coming_files(&mut self, now: Now) -> Result<Coming, BusError> {
+        self.show_all(now)?;
+        let mut coming = Coming::default();
+        for effect in self.undone().flat_map(|decision| &decision.record.effects) {
+            if let Target::Inbox { agent, .. } = &effect.to {
+                coming.add(agent);
+            }
+        }
+        Ok(coming)
     }
 
     /// Before folders are counted: what is decided is to be in them.

@@ -13,11 +13,12 @@ use crate::bus::claim::Claim;
 use crate::bus::layout;
 use crate::bus::record::{Effect, Finish, IdState, LoggedLine, Record, Story, Target};
 use crate::message::{
-    Action, AgentId, Code, Delivery, Envelope, JsonText, MessageId, Refusal, Reply, ReplyBody, ReplyError, Salvage,
-    Trust,
+    Action, AgentId, Code, Delivery, Envelope, JsonText, Message, MessageId, Refusal, Reply, ReplyBody, ReplyError,
+    Salvage, Trust,
 };
 use crate::policy::Refused;
 use crate::policy::limits::ERROR_REPLY_BOUND;
+use crate::policy::reply;
 
 /// So many lines of an extension's log stand in the reason; all of them in the journal.
 const WHY_LOG_LINES: usize = 16;
@@ -28,8 +29,7 @@ const WHY_LOG_LINES: usize = 16;
 struct Why<'a> {
     code: &'a str,
     message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
+    hint: &'a str,
     at: u64,
     attempts: u32,
     dropped_as: &'a str,
@@ -77,7 +77,7 @@ impl Active<'_> {
             None => !self.is_reserved(message.sender()) && self.takes_error_replies(message.sender(), now)?,
         };
         let mut sent = None;
-        if message.in_reply_to().is_none() && takes_answer {
+        if takes_answer && !self.is_an_answer(&message) {
             let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
             let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
             let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
@@ -181,6 +181,17 @@ impl Active<'_> {
         Ok(Some(effect(target, &rendered)))
     }
 
+    /// Does it answer a message that is remembered, or one of the service's own replies? An answer that fails is not answered, so
+    /// that failures cannot loop; naming some other message is no answer (bus format, section 3, "A reply").
+    fn is_an_answer(&self, message: &Message) -> bool {
+        let Some(asked) = message.in_reply_to() else { return false };
+        if super::answer::hops_of_reply(asked.as_str()).is_some() {
+            return true;
+        }
+        let Some(author) = reply::asker(message) else { return false };
+        self.asked(author.as_str(), asked.as_str()).is_some_and(|seen| reply::has_action_of(message, &seen.action))
+    }
+
     /// Is there a place for an error reply, and does anybody read there?
     fn takes_error_replies(&mut self, sender: &AgentId, now: Now) -> Result<bool, BusError> {
         let limits = &self.core.settings.limits;
@@ -191,7 +202,7 @@ impl Active<'_> {
         if is_new && limits.agents != 0 && self.inboxes.folders(&self.core.disk)? >= limits.agents {
             return Ok(false);
         }
-        let counted = self.inboxes.count(&self.core.disk, sender, ERROR_REPLY_BOUND, now)?;
+        let counted = self.count_inbox(sender, ERROR_REPLY_BOUND, now)?;
         Ok(counted < ERROR_REPLY_BOUND)
     }
 
@@ -212,7 +223,7 @@ fn dead_files(claim: &Claim, refused: &Refused, about: About<'_>, log: &[LoggedL
     let why = Why {
         code: refused.code.as_str(),
         message: &refused.message,
-        hint: refused.hint.as_deref(),
+        hint: refused.hint.as_deref().unwrap_or_else(|| refused.code.usual_hint()),
         at: now.wall_ms,
         attempts: claim.name.attempt,
         dropped_as: &claim.dropped_as,

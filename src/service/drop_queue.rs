@@ -17,6 +17,8 @@ pub const BATCH: usize = 256;
 
 /// In a queue longer than a batch, so many names are looked at further down in each pass.
 const PEEK: usize = 4096;
+/// But no more once so many bytes were read for it.
+const PEEK_BYTES: usize = 16 << 20;
 
 /// A file that cannot be taken yet.
 #[derive(Clone, Copy, Debug)]
@@ -116,16 +118,20 @@ impl DropQueue {
     /// Looks further down a long queue for messages of another priority than most have, and puts them where they belong. A bit
     /// at a time, so that a backlog of 100,000 is answered from the start and its urgent messages within a second. What cannot
     /// be read now keeps its place.
-    pub fn peek(&mut self, disk: &Disk) {
+    pub fn peek(&mut self, disk: &Disk, max_message_bytes: u64) {
         if self.queue.len() <= BATCH {
             return;
         }
         let end = self.queue.len().min(self.peeked + PEEK);
         let looked: Vec<OsString> = self.queue.drain(self.peeked..end).collect();
         let rest = self.queue.split_off(self.peeked);
-        let mut buffer = Vec::new();
-        for name in looked {
-            match claim::glance_at_priority(disk, &name, &mut buffer) {
+        let (mut buffer, mut read) = (Vec::new(), 0);
+        let mut looked = looked.into_iter();
+        for name in looked.by_ref() {
+            buffer.clear();
+            let priority = claim::glance_at_priority(disk, &name, max_message_bytes, &mut buffer);
+            read += buffer.len();
+            match priority {
                 Some(priority) if priority != DEFAULT_PRIORITY => {
                     self.ranked += 1;
                     let lane = if priority > DEFAULT_PRIORITY { &mut self.urgent } else { &mut self.late };
@@ -133,8 +139,12 @@ impl DropQueue {
                 }
                 Some(_) | None => self.queue.push_back(name),
             }
+            if read >= PEEK_BYTES {
+                break;
+            }
         }
         self.peeked = self.queue.len();
+        self.queue.extend(looked);
         self.queue.extend(rest);
     }
 

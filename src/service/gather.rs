@@ -70,7 +70,7 @@ impl Active<'_> {
         if let Some(candidates) = self.gather_suspect()? {
             return Ok(candidates);
         }
-        self.drop.peek(&self.core.disk);
+        self.drop.peek(&self.core.disk, self.core.settings.bus.max_message_bytes);
         let mut candidates = Vec::new();
         let mut refused = None;
         let mut bytes = 0;

@@ -2,7 +2,7 @@
 //!
 //! Agents delete what they have handled without telling, so a count is an upper bound; at a limit it is counted anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,11 +24,26 @@ pub struct Inboxes {
     counts: HashMap<String, Count>,
     /// The sum of all counts.
     total: u64,
+    /// When all inboxes were counted last; never, where the bus has no limit.
     counted_all: Option<Instant>,
     /// How many inboxes there are; counted when it is first asked.
     folders: Option<u64>,
     /// Leases by path: change time of the file, and when it was first seen so.
     leases: HashMap<PathBuf, (i128, Instant)>,
+}
+
+/// How many files are decided for each inbox that are perhaps not there yet.
+#[derive(Debug, Default)]
+pub struct Coming(HashMap<String, u64>);
+
+impl Coming {
+    pub fn add(&mut self, agent: &str) {
+        *self.0.entry(agent.to_owned()).or_default() += 1;
+    }
+
+    fn of(&self, agent: &str) -> u64 {
+        self.0.get(agent).copied().unwrap_or(0)
+    }
 }
 
 #[derive(Debug)]
@@ -38,14 +53,22 @@ struct Count {
 }
 
 impl Inboxes {
-    /// How many files this inbox has, exact if that is over `limit` (0 = none) and at most otherwise.
-    pub fn count(&mut self, disk: &Disk, agent: &AgentId, limit: u64, now: Now) -> Result<u64, BusError> {
+    /// How many files this inbox has, exact if that is over `limit` (0 = none) and at most otherwise. `coming`: how many are
+    /// decided that are not there yet.
+    pub fn count(
+        &mut self,
+        disk: &Disk,
+        agent: &AgentId,
+        limit: u64,
+        coming: &Coming,
+        now: Now,
+    ) -> Result<u64, BusError> {
         if !self.counts_anew(agent, limit, now)
             && let Some(count) = self.counts.get(agent.as_str())
         {
             return Ok(count.at_most);
         }
-        let mut files = 0;
+        let mut files = coming.of(agent.as_str());
         disk.for_each(&layout::inbox(agent.as_str()), |_, _| files += 1)?;
         let before = self.counts.insert(agent.to_string(), Count { at_most: files, counted: now.mono });
         self.total = self.total + files - before.map_or(0, |count| count.at_most);
@@ -96,27 +119,35 @@ impl Inboxes {
         self.folders = None;
     }
 
-    /// Everything in all inboxes that were counted: exact if that is over `limit` (0 = none), at most otherwise. Agents delete
-    /// without telling, so a sum that is over the limit is counted anew, at most once in [`RECOUNT_ALL`].
-    pub fn total(&mut self, disk: &Disk, limit: u64, now: Now) -> u64 {
+    /// Everything in all inboxes: exact if that is over `limit` (0 = none), at most otherwise. Agents delete without telling, so
+    /// a sum that is over the limit is counted anew, at most once in [`RECOUNT_ALL`]. `coming`: as for [`Inboxes::count`].
+    pub fn total(&mut self, disk: &Disk, limit: u64, coming: &Coming, now: Now) -> Result<u64, BusError> {
         if self.sums_anew(limit, now) {
-            self.counted_all = Some(now.mono);
-            for (agent, count) in &mut self.counts {
-                let mut files = 0;
+            let mut agents: HashSet<String> = coming.0.keys().cloned().collect();
+            disk.for_each(Path::new(layout::INBOX), |name, kind| {
+                if matches!(kind, EntryKind::Folder | EntryKind::Unknown) {
+                    agents.extend(name.to_str().map(str::to_owned));
+                }
+            })?;
+            self.counts.retain(|agent, _| agents.contains(agent));
+            for agent in agents {
+                let mut files = coming.of(&agent);
                 // One that cannot be listed keeps its count.
-                if disk.for_each(&layout::inbox(agent), |_, _| files += 1).is_ok() {
-                    *count = Count { at_most: files, counted: now.mono };
+                if disk.for_each(&layout::inbox(&agent), |_, _| files += 1).is_ok() {
+                    self.counts.insert(agent, Count { at_most: files, counted: now.mono });
                 }
             }
+            self.counted_all = Some(now.mono);
             self.total = self.counts.values().map(|count| count.at_most).sum();
         }
-        self.total
+        Ok(self.total)
     }
 
     /// Will [`Inboxes::total`] look into the folders?
     pub fn sums_anew(&self, limit: u64, now: Now) -> bool {
-        let is_over = limit != 0 && self.total >= limit;
-        is_over && self.counted_all.is_none_or(|at| now.mono.saturating_duration_since(at) >= RECOUNT_ALL)
+        let is_over = || self.total >= limit;
+        limit != 0
+            && self.counted_all.is_none_or(|at| is_over() && now.mono.saturating_duration_since(at) >= RECOUNT_ALL)
     }
 
     /// Gives back every lease whose file has not been renamed for [`LEASE`] since it was first seen here: no file time is
@@ -209,12 +240,12 @@ mod tests {
             std::fs::write(top.path().join("inbox/a").join(name), "{}").expect("written");
         }
         let (mut inboxes, now) = (Inboxes::default(), Now::get());
-        assert_eq!(inboxes.count(&disk, &agent, 0, now).expect("counted"), 2);
+        assert_eq!(inboxes.count(&disk, &agent, 0, &Coming::default(), now).expect("counted"), 2);
         inboxes.delivered("a");
-        assert_eq!(inboxes.total(&disk, 0, now), 3, "an upper bound");
-        assert_eq!(inboxes.total(&disk, 3, now), 2, "over the limit it is counted anew");
+        assert_eq!(inboxes.total(&disk, 0, &Coming::default(), now).unwrap(), 3, "an upper bound");
+        assert_eq!(inboxes.total(&disk, 3, &Coming::default(), now).unwrap(), 2, "over the limit it is counted anew");
         inboxes.delivered("a");
-        assert_eq!(inboxes.total(&disk, 3, now), 3, "but not at once again");
+        assert_eq!(inboxes.total(&disk, 3, &Coming::default(), now).unwrap(), 3, "but not at once again");
     }
 
     const LEASED: &str = "inbox/bob/.a.json~0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11.leased";
@@ -287,13 +318,37 @@ mod tests {
         let (bus, disk) = with_a_lease();
         let bob = AgentId::parse("bob").expect("a name");
         let (mut inboxes, now) = (Inboxes::default(), Now::get());
-        assert_eq!(inboxes.count(&disk, &bob, 2, now).unwrap(), 1);
+        assert_eq!(inboxes.count(&disk, &bob, 2, &Coming::default(), now).unwrap(), 1);
         inboxes.delivered("bob");
         // At the limit, but counted just now; then the agent has deleted one.
-        assert_eq!((inboxes.count(&disk, &bob, 2, now).unwrap(), inboxes.total(&disk, 0, now)), (2, 2));
-        assert_eq!(inboxes.count(&disk, &bob, 2, later(now, 1)).unwrap(), 1);
-        assert_eq!(inboxes.total(&disk, 0, now), 1);
+        assert_eq!(
+            (
+                inboxes.count(&disk, &bob, 2, &Coming::default(), now).unwrap(),
+                inboxes.total(&disk, 0, &Coming::default(), now).unwrap()
+            ),
+            (2, 2)
+        );
+        assert_eq!(inboxes.count(&disk, &bob, 2, &Coming::default(), later(now, 1)).unwrap(), 1);
+        assert_eq!(inboxes.total(&disk, 0, &Coming::default(), now).unwrap(), 1);
         std::fs::remove_dir_all(bus.path().join("inbox/bob")).unwrap();
-        assert_eq!(inboxes.count(&disk, &bob, 1, later(now, 2)).unwrap(), 0);
+        assert_eq!(inboxes.count(&disk, &bob, 1, &Coming::default(), later(now, 2)).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_decided_and_not_there_yet_counts_and_so_do_inboxes_that_nobody_asked_for() {
+        let (bus, disk) = with_a_lease();
+        let bob = AgentId::parse("bob").expect("a name");
+        std::fs::create_dir(bus.path().join("inbox/carol")).unwrap();
+        std::fs::write(bus.path().join("inbox/carol/1.json"), "{}").unwrap();
+        let (mut inboxes, now) = (Inboxes::default(), Now::get());
+        let mut coming = Coming::default();
+        coming.add("bob");
+        coming.add("dora");
+        assert_eq!(inboxes.count(&disk, &bob, 0, &coming, now).unwrap(), 2);
+        assert_eq!(inboxes.total(&disk, 0, &coming, now).unwrap(), 2, "without a limit nobody looks");
+        assert_eq!(inboxes.total(&disk, 100, &coming, now).unwrap(), 4);
+        std::fs::remove_dir_all(bus.path().join("inbox/carol")).unwrap();
+        let nothing = Coming::default();
+        assert_eq!(inboxes.total(&disk, 4, &nothing, later(now, 5)).unwrap(), 1, "and what is gone is forgotten");
     }
 }

@@ -8,7 +8,7 @@ use crate::message::{AgentId, Handled, Payload, ReplyBody};
 use crate::policy::route::Route;
 
 use super::active::Active;
-use super::check::{Answers, Checked, Verdict};
+use super::check::{Answers, Checked, Verdict, expired};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::{Decision, Handler};
@@ -23,7 +23,7 @@ const KEPT_OPEN: usize = 4;
 impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
     pub(super) fn pass(&mut self, now: Now) -> Result<(), BusError> {
-        let started = self.start_early();
+        let started = self.start_early(now);
         self.settle(now)?;
         started?;
         self.inbox_states.borrow_mut().clear();
@@ -53,7 +53,7 @@ impl Active<'_> {
                 self.unsettled.push(decision);
             }
         }
-        self.start_handlers(1)?;
+        self.start_handlers(1, now)?;
         self.settle(now)
     }
 
@@ -182,16 +182,22 @@ impl Active<'_> {
 
     /// Starts what those that have ended make room for, while their outcomes are written down. What they have changed of what extensions keep is
     /// known already. In a lane of one, each waits until the one before is decided on the disk.
-    fn start_early(&mut self) -> Result<(), BusError> {
-        if self.trouble.retry_at().is_some() { Ok(()) } else { self.start_handlers(2) }
+    fn start_early(&mut self, now: Now) -> Result<(), BusError> {
+        if self.trouble.retry_at().is_some() { Ok(()) } else { self.start_handlers(2, now) }
     }
 
     /// Starts what the lanes have room for that are at least so wide. Nothing new starts while the service is stopping.
-    fn start_handlers(&mut self, at_least: usize) -> Result<(), BusError> {
+    fn start_handlers(&mut self, at_least: usize, now: Now) -> Result<(), BusError> {
         if self.stop_at.is_some() {
             return Ok(());
         }
         while let Some(job) = self.lanes.next_to_start(&self.core.installed, at_least) {
+            // It may have waited long for its turn.
+            if let Some(refused) = expired(&job.claimed.message, now) {
+                let decision = self.dead(job.claimed, refused, None, None, job.hops, now)?;
+                self.unsettled.push(decision);
+                continue;
+            }
             let note = Note::Started { claim: job.claimed.claim.name.file_name() };
             if let Err(error) = self.log.note(&self.room, &note) {
                 self.lanes.add(job);

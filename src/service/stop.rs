@@ -64,7 +64,7 @@ impl Active<'_> {
     /// Leaves the room, again and again while the disk refuses, but not past the time in which a service ends.
     pub(super) fn leave_for_good(mut self) -> Result<End, BusError> {
         let core = self.core;
-        let give_up = self.stop_at.unwrap_or_else(Instant::now) + IN_ALL;
+        let give_up = give_up_at(self.stop_at, Instant::now());
         let mut trouble = Trouble::default();
         loop {
             match self.leave() {
@@ -129,6 +129,23 @@ impl Active<'_> {
 
     /// Has stopping taken so long that the service ends as it is?
     pub(super) fn is_overdue(&self, now: Now) -> bool {
-        self.stop_at.is_some_and(|handlers_end| now.mono >= handlers_end + (IN_ALL - HANDLERS))
+        self.stop_at.is_some() && now.mono >= give_up_at(self.stop_at, now.mono)
+    }
+}
+
+/// When a service ends whatever the disk says. `handlers_end`: [`HANDLERS`] after stopping was asked for, if it was.
+fn give_up_at(handlers_end: Option<Instant>, now: Instant) -> Instant {
+    handlers_end.map_or(now + IN_ALL, |handlers_end| handlers_end + (IN_ALL - HANDLERS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_takes_nine_seconds_at_most_however_long_handlers_ran() {
+        let asked = Instant::now();
+        assert_eq!(give_up_at(Some(asked + HANDLERS), asked + Duration::from_secs(5)), asked + IN_ALL);
+        assert_eq!(give_up_at(None, asked), asked + IN_ALL, "nobody asked: with `--once` the work is done");
     }
 }

@@ -72,6 +72,34 @@ fn two_who_answer_each_others_answers_are_stopped() {
 }
 
 #[test]
+fn an_answer_to_a_list_of_one_is_an_answer_to_one() {
+    let bus = Session::new();
+    bus.know(&["alice", "bob", "eve"]).drop("0.json", message("m-0", "alice", "bob", "chat", "0")).once();
+    let answer = |id: &str, from: &str| {
+        json!({"id": id, "sender": from, "recipient": ["alice"], "action": "chat", "inReplyTo": "m-0", "payload": 1})
+            .to_string()
+    };
+    bus.drop("1.json", answer("b-1", "bob")).drop("2.json", answer("e-1", "eve")).once();
+    assert_eq!(bus.ls("inbox/alice"), ["m-0.reply.json"]);
+    assert_eq!(bus.json("inbox/alice/m-0.reply.json")["delivery"]["hops"], 1);
+    assert_eq!(bus.dead(), [("not-permitted".into(), "2.json".into())]);
+}
+
+#[test]
+fn answers_to_several_are_stopped_too() {
+    let bus = Session::new();
+    bus.know(&["alice"]).drop("0.json", message("m-0", "alice", "alice", "chat", "0")).once();
+    for n in 1..=17 {
+        let text = json!({
+            "id": format!("m-{n}"), "sender": "alice", "recipient": ["alice", "postroom"], "action": "mcp.core.ping",
+            "inReplyTo": format!("m-{}", n - 1),
+        });
+        bus.drop(&format!("{n}.json"), text.to_string()).once();
+    }
+    assert_eq!(bus.dead(), [("loop".into(), "17.json".into())]);
+}
+
+#[test]
 fn one_who_answers_the_answers_of_the_service_is_stopped() {
     let bus = Session::new();
     bus.drop("0.json", echo("m-0", "alice", "0")).once();
@@ -151,6 +179,17 @@ fn the_bus_may_have_so_many_messages_waiting() {
         bus.drop(&format!("{n}.json"), text).once();
     }
     assert_eq!((codes(&bus), bus.ls("deferred").len()), (vec!["rate-limited".to_owned()], 2));
+}
+
+#[test]
+fn what_lies_in_inboxes_counts_for_the_bus_within_a_batch_and_for_the_next_service() {
+    let bus = Session::with("[limits]\nbus_messages = 5");
+    bus.know(&["bob", "carol"]);
+    bus.write_in_order((1..=7).map(|n| (format!("{n}.json"), message(&format!("m-{n}"), "alice", "bob", "note", "1"))));
+    bus.once();
+    assert_eq!((codes(&bus), bus.ls("inbox/bob").len()), (vec!["rate-limited".to_owned(); 2], 5));
+    bus.drop("8.json", message("m-8", "alice", "carol", "note", "1")).once();
+    assert_eq!((codes(&bus).len(), bus.ls("inbox/carol").len()), (3, 0));
 }
 
 #[test]

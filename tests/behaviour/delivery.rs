@@ -189,6 +189,8 @@ fn a_bus_that_is_removed_or_moved_away_and_made_anew_is_served() {
     service.until_it_says("was removed, moved or replaced");
     assert!(bus.run(&["init"]).status.success());
     is_served(&bus, "m-2");
+    // What it makes while a folder is being removed would be left in it.
+    bus.until("it is at rest", |bus| bus.names_in_the_room().iter().any(|name| name.starts_with("+ahead.")));
     fs::remove_dir_all(bus.bus()).unwrap();
     bus.until("it is missed", |_| service.said().matches("was removed, moved or replaced").count() == 2);
     assert!(bus.run(&["init"]).status.success());

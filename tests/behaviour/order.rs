@@ -107,6 +107,19 @@ fn an_urgent_message_does_not_wait_behind_a_backlog() {
 }
 
 #[test]
+fn an_urgent_message_may_be_large() {
+    let bus = Session::new();
+    bus.know(&["bob"]);
+    for n in 1..=600 {
+        bus.drop(&format!("{n:03}.json"), message(&format!("m-{n:03}"), "alice", "bob", "note", "1"));
+    }
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    bus.drop("901.json", message_with(r#""priority":9"#, "large", "alice", "bob", "note", &long));
+    bus.drop("902.json", message_with(r#""priority":9"#, "small", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.steps(&["delivered"])[..3], ["large delivered", "small delivered", "m-001 delivered"]);
+}
+
+#[test]
 fn one_that_waits_for_its_time_lets_later_ones_pass() {
     let bus = Session::new();
     let later = message_with(r#""notBefore":4102444800000"#, "m-1", "alice", "bob", "note", "1");

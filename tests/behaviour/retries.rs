@@ -139,12 +139,61 @@ fn a_deferred_message_survives_the_service_with_its_attempts() {
 #[test]
 fn a_reply_that_fails_gets_no_error_reply() {
     let bus = Session::new();
-    bus.know(&["alice"]).install("strict", &[refusing("no", "1")]);
-    bus.drop("1.json", message_with(r#""inReplyTo":"x""#, "m-1", "alice", "nobody", "do", "1"));
-    bus.drop("2.json", message_with(r#""inReplyTo":"x""#, "m-2", "alice", "strict", "do", "1"));
-    bus.drop("3.json", r#"{"id":"m-3","sender":"alice","recipient":"bob","inReplyTo":"x"}"#).once();
-    assert_eq!(bus.dead().len(), 3);
-    assert_eq!(bus.ls("inbox/alice"), [""; 0]);
+    bus.know(&["alice", "bob"]).drop("1.json", message("m-1", "alice", "bob", "do", "1")).once();
+    let late = message_with(r#""inReplyTo":"m-1","expiresAt":1"#, "b-1", "bob", "alice", "do", "1");
+    bus.drop("2.json", late).once();
+    assert_eq!(bus.dead(), [("expired".into(), "2.json".into())]);
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
+    // Nor does one that answers what the service said: two programs that answer each refusal would never end.
+    bus.drop("3.json", message("m-3", "alice", "nobody", "do", "1")).once();
+    let refused = bus.json("inbox/alice/m-3.reply.json");
+    let answer =
+        message_with(&format!(r#""inReplyTo":"{}""#, string(&refused, "id")), "m-4", "alice", "nobody", "do", "1");
+    // What cannot be read as a message may be an answer.
+    let unfit = r#"{"id":"m-5","sender":"alice","recipient":"bob","inReplyTo":"x"}"#;
+    bus.drop("4.json", answer).drop("5.json", unfit).once();
+    assert_eq!((bus.dead().len(), bus.ls("inbox/alice").len()), (4, 1));
+}
+
+/// It names a message that nobody remembers, or has another action: then it is a message like any other.
+#[test]
+fn a_message_that_only_names_another_gets_an_error_reply() {
+    let bus = Session::new();
+    bus.know(&["alice", "bob"]).install("strict", &[refusing("no", "1")]);
+    bus.drop("1.json", message("m-1", "bob", "alice", "do", "1")).once();
+    bus.drop("2.json", message_with(r#""inReplyTo":"x""#, "m-2", "alice", "nobody", "do", "1"));
+    bus.drop("3.json", message_with(r#""inReplyTo":"x""#, "m-3", "alice", "strict", "do", "1"));
+    bus.drop("4.json", message_with(r#""inReplyTo":"m-1","expiresAt":1"#, "m-4", "alice", "bob", "other", "1")).once();
+    let expected = ["m-1.json", "m-2.reply.json", "m-3.reply.json", "m-4.reply.json"];
+    assert_eq!((bus.dead().len(), bus.ls("inbox/alice")), (3, expected.map(String::from).to_vec()));
+}
+
+/// Every reason says what to do about it.
+#[test]
+fn every_dead_letter_has_a_hint() {
+    let bus = Session::new();
+    bus.know(&["alice"]);
+    let unfit = [
+        r#"{"id":"m","sender":"alice","recipient":"bob"}"#,
+        r#"{"id":"m","sender":"alice","recipient":[],"action":"do"}"#,
+        r#"{"id":"m","sender":"alice","recipient":7,"action":"do"}"#,
+        r#"{"id":"m","sender":"alice","recipient":"CON","action":"do"}"#,
+        r#"{"id":"m","sender":"alice","recipient":"bob","action":"do","traceparent":"x"}"#,
+        r#"{"id":"m","sender":"alice","recipient":"bob","action":"do","signature":""}"#,
+        r#"{"id":"m","sender":"alice","recipient":"bob","action":"do","priority":10}"#,
+        r#"{"id":"m","sender":"alice","recipient":"postroom","action":"mcp.core.nothing"}"#,
+    ];
+    for (n, text) in unfit.iter().enumerate() {
+        bus.drop(&format!("{n}.json"), text);
+    }
+    bus.once();
+    let whys = bus.whys();
+    assert_eq!(whys.len(), unfit.len());
+    for why in &whys {
+        assert!(string(why, "hint").len() > 10, "{why}");
+    }
+    let priority = whys.iter().find(|why| string(why, "message").contains("priority")).expect("one is about it");
+    assert_eq!(string(priority, "hint"), "the largest that it may be is 9");
 }
 
 #[test]

@@ -158,6 +158,14 @@ impl Session {
         names
     }
 
+    /// What lies in the room of the active service.
+    pub fn names_in_the_room(&self) -> Vec<String> {
+        let in_each = |folder: &String| self.ls(folder).into_iter().map(|name| format!("{folder}/{name}")).collect();
+        let terms: Vec<String> = in_each(&"processing".to_owned());
+        let rooms: Vec<String> = terms.iter().flat_map(in_each).collect();
+        rooms.iter().flat_map(|room| self.ls(room)).collect()
+    }
+
     /// Code and dropped name of each dead letter, in the order of acceptance.
     pub fn dead(&self) -> Vec<(String, String)> {
         let told = |why: &Value| (string(why, "code"), string(why, "droppedAs"));

@@ -2,6 +2,7 @@
 
 mod keeps;
 mod sends;
+mod waits;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -44,6 +45,10 @@ pub(in crate::service) struct Bus {
 
 impl Bus {
     pub(in crate::service) fn new() -> Bus {
+        Bus::with_lanes_of(8)
+    }
+
+    fn with_lanes_of(width: u32) -> Bus {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bus");
         create::create(&path).expect("made");
@@ -51,7 +56,7 @@ impl Bus {
         let mut settings = Settings::default();
         settings.retry.first_ms = 1;
         settings.retry.max_ms = 1;
-        settings.extensions.concurrency = 8;
+        settings.extensions.concurrency = width;
         let places = Places { folder: folder.path().join("none"), settings: None, base: folder.path().to_owned() };
         let configuration = extension::Configuration::from_settings(&settings, folder.path());
         let core = Core {
