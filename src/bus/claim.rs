@@ -67,6 +67,8 @@ pub enum Found {
     BeingWritten(FileState),
     /// A link, FIFO, socket or device; never opened.
     NotAFile(FileState),
+    /// A regular file that may not be read, or not yet.
+    Unreadable(FileState),
     /// A folder: ignored.
     Folder,
     /// Not there (any more).
@@ -124,6 +126,7 @@ fn unopened(disk: &Disk, name: &OsStr) -> Result<Found, DiskError> {
     Ok(match disk.stat(Path::new(name))? {
         None => Found::Gone,
         Some(stat) if disk::is_folder(&stat) => Found::Folder,
+        Some(stat) if disk::is_regular(&stat) => Found::Unreadable(FileState::of(&stat)),
         Some(stat) => Found::NotAFile(FileState::of(&stat)),
     })
 }

@@ -153,7 +153,7 @@ impl Active<'_> {
         refused: &Refused,
         now: Now,
     ) -> Result<Option<Effect>, BusError> {
-        let (Some(sender), Some(id)) = (&salvage.sender, &salvage.id) else { return Ok(None) };
+        let Some(sender) = &salvage.sender else { return Ok(None) };
         let known = self.registry.contains(sender) || self.inbox_state(sender)? == InboxState::Folder;
         if salvage.is_answer || !known || self.is_reserved(sender) || !self.takes_error_replies(sender, now)? {
             return Ok(None);
@@ -177,7 +177,9 @@ impl Active<'_> {
             },
         };
         let Some(rendered) = reply.to_refused(salvage, error) else { return Ok(None) };
-        let target = self.inbox_target(sender, layout::reply_stem(id.as_str(), None))?;
+        // Without an id that could be told, nothing is named after it.
+        let stem = salvage.id.as_ref().map_or_else(|| reply.id.to_string(), |id| layout::reply_stem(id.as_str(), None));
+        let target = self.inbox_target(sender, stem)?;
         Ok(Some(effect(target, &rendered)))
     }
 

@@ -211,6 +211,8 @@ impl Active<'_> {
         match found {
             Found::Gone | Found::Folder => self.drop.settled(&name),
             Found::NotAFile(state) => return Ok(Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE))),
+            // Its writer may set the rights after the name.
+            Found::Unreadable(state) => return Ok(self.unfit_after_grace(name, state, UNREADABLE_REFUSAL, now)),
             Found::BeingWritten(state) => self.drop.being_written(&name, state),
             Found::TooLarge(state, _) => return Ok(self.unfit_after_grace(name, state, TOO_LARGE_REFUSAL, now)),
             Found::File(opened) if claim::has_other_links(&opened.state) => {
@@ -319,6 +321,11 @@ impl Active<'_> {
 }
 
 const NOT_A_FILE: &str = "it is not a regular file (a link, FIFO, socket or device), or may not be read";
+const UNREADABLE: &str = "the service may not read the file";
+const UNREADABLE_REFUSAL: fn() -> Refusal = || Refusal {
+    hint: Some("let the file's owner be the user who runs the service, or make it readable for that user".to_owned()),
+    ..refusal(Code::NotARegularFile, UNREADABLE)
+};
 const HARD_LINK: &str = "the file has another name elsewhere (a hard link), through which it could change";
 const TOO_LARGE: &str = "the file is larger than bus.max_message_bytes allows";
 const TOO_LARGE_REFUSAL: fn() -> Refusal = || refusal(Code::TooLarge, TOO_LARGE);

@@ -254,7 +254,25 @@ fn a_file_that_may_not_be_read_is_moved_aside() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(bus.ls("inbox/alice"), ["b-1.reply.json"]);
     assert_eq!(bus.dead(), [("not-a-regular-file".into(), "secret.json".into())]);
-    assert!(string(&bus.why(), "message").contains("may not be read"), "{}", bus.why());
+    assert_eq!(string(&bus.why(), "message"), "the service may not read the file");
+}
+
+#[test]
+fn a_file_that_gets_its_rights_after_its_name_is_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bus = Session::with("[bus]\ngrace_ms = 60000\nrescan_ms = 100");
+    let mut serve = bus.command(&["serve"]);
+    without_override(&mut serve);
+    let mut service = serve.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let late = fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(bus.path("late.json"));
+    late.unwrap().write_all(echo("a-1", "alice", "1").as_bytes()).unwrap();
+    bus.drop("b.json", echo("b-1", "alice", "1"));
+    bus.until("the other is answered", |bus| bus.exists("inbox/alice/b-1.reply.json"));
+    fs::set_permissions(bus.path("late.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    bus.until("it is answered", |bus| bus.exists("inbox/alice/a-1.reply.json"));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(bus.dead(), []);
 }
 
 /// Root reads everything, unless it gives up the capabilities to (capabilities(7)); for anybody else this does nothing.

@@ -168,6 +168,17 @@ fn a_message_that_only_names_another_gets_an_error_reply() {
     assert_eq!((bus.dead().len(), bus.ls("inbox/alice")), (3, expected.map(String::from).to_vec()));
 }
 
+#[test]
+fn a_refused_message_without_an_id_gets_its_error_reply_too() {
+    let bus = Session::new();
+    bus.know(&["alice"]).drop("1.json", r#"{"sender":"alice","recipient":"bob"}"#).once();
+    let names = bus.ls("inbox/alice");
+    assert_eq!(names.len(), 1);
+    let reply = bus.json(format!("inbox/alice/{}", names[0]));
+    assert_eq!((reply["error"]["code"].as_str(), &reply["inReplyTo"]), (Some("invalid-message"), &Value::Null));
+    assert_eq!(names[0], format!("{}.json", string(&reply, "id")));
+}
+
 /// Every reason says what to do about it.
 #[test]
 fn every_dead_letter_has_a_hint() {
