@@ -137,6 +137,7 @@ fn files_in_a_wrong_place() {
         ("", "A.JSON"),
         ("agents", "bad.json"),
         ("archive", "mine.json"),
+        ("archive", "2024-10-27~1.jsonl.zst"),
         ("dead-letter", "mine.json"),
         ("deferred", "mine.json"),
         ("held", "mine.json"),
@@ -173,6 +174,9 @@ fn what_the_service_itself_puts_there_is_in_its_place() {
     bus.run(&["send", "--to", "a", "--to", "nobody", "--action", "x"]).ok();
     symlink("/etc/hostname", bus.path("link.json")).expect("linked");
     bus.dead_letters(3);
+    for name in ["2024-10-27.jsonl.zst", "2024-10-27~2.jsonl.zst"] {
+        std::fs::write(bus.path("archive").join(name), "").expect("written");
+    }
     wait_for("the delay", || (bus.names("deferred").len() == 1).then_some(()));
     assert_eq!((notes(&bus, "foreign-file"), notes(&bus, "foreign-folder")), (vec![], vec![]));
     service.stop();

@@ -203,6 +203,35 @@ fn trace_ignores_repeats_and_torn_lines_and_reads_packed_days() {
     assert_eq!(steps[0]["by"], "second");
 }
 
+/// The service died between packing a day and removing its folder, so that the day was packed again.
+#[test]
+fn a_day_that_was_packed_again_is_one_day() {
+    let bus = Bus::new();
+    let line = |id: &str, ticket: u32, step: &str| {
+        let ticket = format!("0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e{ticket:02}");
+        let now_at = format!("archive/2024-10-27/08/{ticket}~{id}.json");
+        format!(
+            r#"{{"v":1,"step":"{step}","at":1730000000000,"ticket":"{ticket}","attempt":1,"term":1,"instance":"i","n":1,"id":"{id}","nowAt":"{now_at}"}}"#
+        )
+    };
+    let pack = |name: &str, lines: &[String]| {
+        let packed = zstd::encode_all(lines.join("\n").as_bytes(), 1).expect("packed");
+        std::fs::write(bus.path("archive").join(name), packed).expect("written");
+    };
+    let (both, late) = (line("both", 11, "finished"), line("late", 12, "finished"));
+    pack("2024-10-27.jsonl.zst", &[line("both", 11, "accepted"), both.clone()]);
+    pack("2024-10-27~2.jsonl.zst", &[both, late]);
+    pack("2024-10-27~10.jsonl.zst", &[line("later", 13, "finished")]);
+    for (id, steps) in [("both", 2), ("late", 1), ("later", 1)] {
+        let story = bus.run(&["trace", id, "--json"]).ok().json()["messages"][0].clone();
+        assert_eq!(story["steps"].as_array().map(Vec::len), Some(steps), "{story}");
+        assert_eq!(
+            (&story["now"][0]["state"], &story["now"][0]["path"]),
+            (&json!("packed"), &json!("archive/2024-10-27"))
+        );
+    }
+}
+
 /// A journal may be a stranger's too: a path in it leads nowhere outside of the bus.
 #[test]
 fn trace_does_not_look_outside_of_the_bus() {

@@ -2,6 +2,7 @@
 //!
 //! A line that is torn or is no line of a version that we know is skipped. Repeats are the reader's to ignore.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use crate::bus::error::BusError;
 use crate::bus::journal::VERSION;
 use crate::bus::layout;
 use crate::bus::record::{EarlierAttempt, LoggedLine};
-
-const PACKED: &str = ".jsonl.zst";
+use crate::bus::retention::PACKED;
+use crate::bus::time;
 
 /// Longer lines are skipped: no line of ours is as long.
 const LINE_MAX: u64 = 256 << 20;
@@ -27,6 +28,8 @@ pub struct Day {
     /// `YYYY-MM-DD`, UTC.
     pub day: String,
     pub is_packed: bool,
+    /// Where its lines are. More than one for a day that was packed again after a crash; they repeat each other.
+    files: Vec<PathBuf>,
 }
 
 impl Day {
@@ -34,13 +37,22 @@ impl Day {
     pub fn folder(&self) -> Option<PathBuf> {
         (!self.is_packed).then(|| Path::new(layout::ARCHIVE).join(&self.day))
     }
+}
 
-    fn journal(&self) -> PathBuf {
-        match self.folder() {
-            Some(folder) => folder.join(layout::JOURNAL),
-            None => Path::new(layout::ARCHIVE).join(format!("{}{PACKED}", self.day)),
-        }
-    }
+/// The day and the number of a packed file in the archive: `<day>.jsonl.zst` is the first, `<day>~<n>.jsonl.zst` the n-th of its day.
+/// `None`: it has another name.
+pub fn packed_day(name: &str) -> Option<(&str, u32)> {
+    let stem = name.strip_suffix(PACKED)?;
+    let (day, number) = match stem.split_once('~') {
+        Some((day, digits)) => (day, digits.parse().ok().filter(|n: &u32| *n > 1 && n.to_string() == digits)?),
+        None => (stem, 1),
+    };
+    is_day(day).then_some((day, number))
+}
+
+/// Whatever is no day of ours (the last day there is serves as the measure) is somebody else's.
+fn is_day(name: &str) -> bool {
+    time::days_between(name, "9999-12-31").is_some()
 }
 
 /// What a line of the journal says. Texts are strangers'.
@@ -98,36 +110,43 @@ impl JournalLine {
 }
 
 impl View {
-    /// The days in the archive, oldest first.
+    /// The days in the archive, oldest first; one that is being packed is there twice, the folder first.
     pub fn days(&self) -> Result<Vec<Day>, BusError> {
-        let mut days = Vec::new();
-        self.disk.for_each(Path::new(layout::ARCHIVE), |name, _| {
+        let archive = Path::new(layout::ARCHIVE);
+        let mut found = BTreeMap::new();
+        self.disk.for_each(archive, |name, _| {
             let Some(name) = name.to_str() else { return };
-            let (day, is_packed) = match name.strip_suffix(PACKED) {
-                Some(day) => (day, true),
-                None => (name, false),
-            };
-            // Whatever is no day of ours (the last day there is serves as the measure) is somebody else's.
-            if crate::bus::time::days_between(day, "9999-12-31").is_some() {
-                days.push(Day { day: day.to_owned(), is_packed });
+            if let Some((day, number)) = packed_day(name) {
+                found.insert((day.to_owned(), Some(number)), archive.join(name));
+            } else if is_day(name) {
+                found.insert((name.to_owned(), None), archive.join(name).join(layout::JOURNAL));
             }
         })?;
-        days.sort_unstable_by(|a, b| (&a.day, a.is_packed).cmp(&(&b.day, b.is_packed)));
+        let mut days: Vec<Day> = Vec::new();
+        for ((day, number), file) in found {
+            let is_packed = number.is_some();
+            match days.last_mut().filter(|last| last.day == day && last.is_packed == is_packed) {
+                Some(last) => last.files.push(file),
+                None => days.push(Day { day, is_packed, files: vec![file] }),
+            }
+        }
         Ok(days)
     }
 
-    /// Calls `each` with the text of every line of a day, in the order of the file.
+    /// Calls `each` with the text of every line of a day, in the order of its files.
     pub fn each_line(&self, day: &Day, each: &mut dyn FnMut(&[u8])) -> Result<(), BusError> {
-        let path = day.journal();
-        let Some(fd) = self.disk.open_beneath(&path, OFlags::RDONLY)? else { return Ok(()) };
-        let file = File::from(fd);
-        let failed = |error| BusError::from(DiskError::new("read", self.path().join(&path), error));
-        if day.is_packed {
-            let unpacked = zstd::Decoder::new(file).map_err(failed)?;
-            lines(BufReader::new(unpacked), each).map_err(failed)
-        } else {
-            lines(BufReader::with_capacity(1 << 18, file), each).map_err(failed)
+        for path in &day.files {
+            let Some(fd) = self.disk.open_beneath(path, OFlags::RDONLY)? else { continue };
+            let file = File::from(fd);
+            let failed = |error| BusError::from(DiskError::new("read", self.path().join(path), error));
+            if day.is_packed {
+                let unpacked = zstd::Decoder::new(file).map_err(failed)?;
+                lines(BufReader::new(unpacked), each).map_err(failed)?;
+            } else {
+                lines(BufReader::with_capacity(1 << 18, file), each).map_err(failed)?;
+            }
         }
+        Ok(())
     }
 
     /// The journal of a day while it grows, from `back` bytes before its end (from the next whole line on).
@@ -197,6 +216,16 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_packed_days() {
+        assert_eq!(packed_day("2024-10-27.jsonl.zst"), Some(("2024-10-27", 1)));
+        assert_eq!(packed_day("2024-10-27~12.jsonl.zst"), Some(("2024-10-27", 12)));
+        for foreign in ["~1", "~02", "~+2", "~", "~2~3", "~x", "-2"].map(|end| format!("2024-10-27{end}.jsonl.zst")) {
+            assert_eq!(packed_day(&foreign), None, "{foreign}");
+        }
+        assert_eq!((packed_day("2024-10-27"), packed_day("notes~2.jsonl.zst")), (None, None));
+    }
 
     #[test]
     fn torn_and_foreign_lines_are_no_lines() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use postroom::bus::disk::EntryKind;
 use postroom::bus::layout::{self, WaitingName};
 use postroom::bus::time;
-use postroom::bus::view::View;
+use postroom::bus::view::{self, View};
 
 use super::strangers::some;
 use super::{Finding, Patient};
@@ -66,7 +66,7 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::ARCHIVE,
-        belongs: |name, _| is_day(name.strip_suffix(".jsonl.zst").unwrap_or(name)),
+        belongs: |name, _| is_day(name) || view::packed_day(name).is_some(),
         because: "the archive has a folder or a packed file for each day; `list`, `trace` and the cleaning up see nothing else",
         mend: MOVE_OUT,
     },
