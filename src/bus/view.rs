@@ -10,7 +10,7 @@ mod states;
 
 pub use heading::Heading;
 pub use journal::{Day, JournalLine, Tail, packed_day};
-pub use states::{Item, State};
+pub use states::{Item, State, Written};
 
 use std::path::Path;
 

@@ -113,8 +113,8 @@ impl Recv {
         view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.extend(item.lease.is_none().then_some(item.path)))?;
         let mut by_age = Vec::with_capacity(waiting.len());
         for path in waiting {
-            if let Some(modified) = view.modified_ns(&path)? {
-                by_age.push((modified, path));
+            if let Some(written) = view.written(&path)? {
+                by_age.push((written, path));
             }
         }
         by_age.sort_unstable();
