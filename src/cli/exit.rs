@@ -116,8 +116,13 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_same_table() {
-        let documented = include_str!("../../docs/commands.md");
-        assert!(documented.contains(&Exit::table()), "docs/commands.md must contain:\n\n{}", Exit::table());
+        let documents = [
+            ("docs/commands.md", include_str!("../../docs/commands.md")),
+            ("README.md", include_str!("../../README.md")),
+        ];
+        for (name, documented) in documents {
+            assert!(documented.contains(&Exit::table()), "{name} must contain:\n\n{}", Exit::table());
+        }
     }
 
     #[test]
