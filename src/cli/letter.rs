@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use postroom::message::{Action, AgentId, MAX_RECIPIENTS, MessageId, Recipient};
+use postroom::message::{Action, AgentId, Code, MAX_RECIPIENTS, MessageId, Recipient, json};
 use uuid::Uuid;
 
-use super::{Exit, Failure, units};
+use super::{Exit, Failure, text, units};
+
+/// A longer text is not repeated in a hint.
+const EXAMPLE_MAX: usize = 60;
 
 /// What a message says, and to whom.
 #[derive(Debug, Args)]
@@ -97,17 +100,61 @@ impl Letter {
 
     fn payload(&self) -> Result<Option<String>, Failure> {
         if let Some(path) = &self.payload_file {
-            return read_file(path).map(Some);
+            let read = read_file(path)?;
+            let of_file = || format!("in the file {}", text::path(path));
+            return checked(read, of_file, of_text).map(Some);
         }
         match self.payload.as_slice() {
             [] => Ok(None),
-            [dash] if dash == "-" => read_standard_input().map(Some),
+            [dash] if dash == "-" => {
+                let read = read_standard_input()?;
+                checked(read, || "on the standard input".into(), of_text).map(Some)
+            }
             pairs if pairs.iter().all(|argument| pair(argument).is_some()) => Ok(Some(object(pairs))),
-            [json] => Ok(Some(json.clone())),
+            [typed] => {
+                checked(typed.clone(), || format!("argument {}", text::field(&quoted(typed))), of_argument).map(Some)
+            }
             _ => Err(Failure::new(Exit::Usage, "several payload arguments must all be KEY=VALUE")
                 .with_hint("put JSON into one argument: '{\"a\":1}'")),
         }
     }
+}
+
+/// The payload, if it is JSON. Checked before the message is put together, so that a position is one in what was typed.
+fn checked(
+    payload: String,
+    place: impl Fn() -> String,
+    hint: impl Fn(&str, &json::Error) -> Option<String>,
+) -> Result<String, Failure> {
+    // The message is around it.
+    match json::scan(&payload, json::MAX_DEPTH - 1) {
+        Ok(_) => Ok(payload),
+        // What is too long for a message is said of the message, with its limit.
+        Err(error) if error.kind == json::ErrorKind::TooLong => Ok(payload),
+        Err(error) => {
+            let says = format!("{}: the payload {} is not strict JSON: {error}", Code::MalformedJson, place());
+            let failure = Failure::new(Exit::Refused, says);
+            Err(match hint(&payload, &error) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            })
+        }
+    }
+}
+
+/// What was typed without any sign of JSON was meant as a string.
+fn of_argument(typed: &str, error: &json::Error) -> Option<String> {
+    if typed.trim_start().starts_with(['{', '[', '"']) || error.kind == json::ErrorKind::NotANumber {
+        return of_text(typed, error);
+    }
+    let example = if typed.chars().count() <= EXAMPLE_MAX { typed } else { "TEXT" };
+    Some(format!("text has to be quoted: '{}'", quoted(example).replace('\'', r"'\''")))
+}
+
+/// The hints for a text that ends too early or goes on after its end are about files in the drop.
+fn of_text(_: &str, error: &json::Error) -> Option<String> {
+    let is_of_files = error.is_incomplete() || error.kind == json::ErrorKind::Trailing;
+    error.hint().filter(|_| !is_of_files).map(str::to_owned)
 }
 
 /// Reads `KEY=VALUE`. No JSON text begins with a letter and has a `=` right after the word, so nothing is guessed.
@@ -120,7 +167,7 @@ fn pair(argument: &str) -> Option<(&str, &str)> {
 
 fn object(pairs: &[String]) -> String {
     let members = pairs.iter().filter_map(|argument| pair(argument)).map(|(key, value)| {
-        let is_json = postroom::message::json::scan(value, postroom::message::json::MAX_DEPTH).is_ok();
+        let is_json = json::scan(value, json::MAX_DEPTH).is_ok();
         format!("{}:{}", quoted(key), if is_json { value.to_owned() } else { quoted(value) })
     });
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))

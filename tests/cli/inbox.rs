@@ -69,6 +69,45 @@ fn a_payload_comes_from_an_argument_a_file_or_the_standard_input() {
     service.stop();
 }
 
+/// The position is one in what was typed, not in the message that would have been made of it.
+#[test]
+fn a_payload_that_is_no_json_is_refused_as_it_was_typed() {
+    let bus = Bus::new();
+    let place = |column: usize| format!("(line 1, column {column}, byte {})", column - 1);
+    let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
+    std::fs::write(bus.workspace().join("p.json"), "\u{feff}{}").expect("written");
+    for command in ["send", "call"] {
+        let run = |more: &[&str], input: &str| {
+            let ran =
+                bus.run_with_input(&[&[command, "--to", "a", "--action", "b"], more].concat(), input).fails_with(5);
+            assert!(ran.err.starts_with("error: malformed-json: the payload "), "{ran:?}");
+            ran.err
+        };
+        for (typed, column, hint) in [
+            ("hello", 1, r#"text has to be quoted: '"hello"'"#),
+            ("it's 5", 1, r#"text has to be quoted: '"it'\''s 5"'"#),
+            ("5 apples", 3, r#"text has to be quoted: '"5 apples"'"#),
+            ("", 1, r#"text has to be quoted: '""'"#),
+            (&"x".repeat(80), 1, r#"text has to be quoted: '"TEXT"'"#),
+            ("{'a':1}", 2, "JSON uses double quotes"),
+            (r#"{"a":NaN}"#, 6, "JSON has no such number"),
+            (&deep, 64, "put the inner part into a string"),
+        ] {
+            let said = run(&[typed], "");
+            let argument = format!("argument {}", serde_json::Value::from(typed));
+            assert!(said.contains(&argument) && said.contains(&place(column)), "{said}");
+            assert!(said.contains(&format!("hint: {hint}")), "{said}");
+        }
+        let said = run(&["{\"a\":"], "");
+        assert!(said.contains("the text ends too early") && !said.contains("hint:"), "{said}");
+        let said = run(&["-"], "[1, x]");
+        assert!(said.contains("on the standard input") && said.contains(&place(5)), "{said}");
+        let said = run(&["--payload-file", "p.json"], "");
+        assert!(said.contains("in the file p.json") && said.contains("without a byte order mark"), "{said}");
+    }
+    assert!(!bus.names("").iter().any(|name| name.ends_with(".json")), "nothing was dropped");
+}
+
 #[test]
 fn an_agent_answers_a_call_through_the_shell() {
     let bus = Bus::new();
