@@ -72,3 +72,26 @@ fn the_same_message_again_gets_the_answer_that_is_still_to_come() {
     assert!(ran.err.contains("has been answered"), "{ran:?}");
     service.stop();
 }
+
+/// What the reason beside the dead letter advises, the error reply does not say.
+#[test]
+fn a_refusal_comes_with_the_hint_of_its_reason() {
+    let bus = Bus::new();
+    std::fs::create_dir(bus.path("inbox/helper")).expect("made");
+    let service = bus.serve();
+    let ran = bus.run(&["call", "--to", "helpr", "--action", "a"]).fails_with(5);
+    assert!(
+        ran.err.contains("nobody is known as \"helpr\"") && ran.err.contains("hint: known and most like it: helper"),
+        "{ran:?}"
+    );
+    // Of several deliveries each has its own.
+    let several = ["call", "--to", "hlper", "--to", "xyzzy", "--to", "postroom", "--action", "mcp.core.ping"];
+    let ran = bus.run(&several).fails_with(5);
+    let after = |name: &str| {
+        let place = ran.err.find(&format!("nobody is known as \"{name}\"")).unwrap_or_else(|| panic!("{ran:?}"));
+        ran.err[place..].lines().nth(1).expect("a hint").to_owned()
+    };
+    assert!(after("hlper").contains("helper") && !after("xyzzy").contains("helper"), "{ran:?}");
+    assert!(after("xyzzy").contains("hint:"), "{ran:?}");
+    service.stop();
+}

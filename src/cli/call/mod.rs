@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use postroom::bus::disk::Disk;
 use postroom::bus::layout;
 use postroom::bus::view::View;
-use postroom::message::{Message, MessageId, Recipient};
+use postroom::message::{ErrorBody, Message, MessageId, Recipient};
 
 use super::letter::Letter;
 use super::print::Format;
 use super::wait::{Watch, deadline, is_over};
 use super::workspace::is_unattended;
-use super::{Exit, Failure, Global, drop, print, text, units};
+use super::{Exit, Failure, Global, dead_letter, drop, print, text, units};
 use answers::Answers;
 use earlier::Follower;
 
@@ -66,7 +66,8 @@ impl Call {
             let given = || earlier::answers_given(&view, &asked, workspace.settings.bus.dedup_days);
             is_duplicate.then(given).transpose()
         })?;
-        let exit = self.show(global.format(), &disk, &asked, &answers)?;
+        let hint = |error: &ErrorBody| dead_letter::hint(&view, &asked, &dropped, error);
+        let exit = self.show(global.format(), &disk, &asked, &answers, &hint)?;
         let id = asked.id();
         let says = match end {
             End::Complete => return Ok(exit),
@@ -120,7 +121,14 @@ impl Call {
         }
     }
 
-    fn show(&self, format: Format, disk: &Disk, asked: &Message, answers: &Answers) -> Result<Exit, Failure> {
+    fn show(
+        &self,
+        format: Format,
+        disk: &Disk,
+        asked: &Message,
+        answers: &Answers,
+        hint: &dyn Fn(&ErrorBody) -> Option<String>,
+    ) -> Result<Exit, Failure> {
         let mut exit = Exit::Ok;
         let names_them = !matches!(asked.recipient(), Recipient::One(_));
         for (path, reply) in answers.came() {
@@ -129,7 +137,7 @@ impl Call {
             }
             match format {
                 Format::Json => print::stranger_json(reply.text().as_str())?,
-                Format::Text => show_text(reply, names_them.then_some(reply.sender().as_str()))?,
+                Format::Text => show_text(reply, names_them.then_some(reply.sender().as_str()), hint)?,
             }
             if !self.keep {
                 disk.remove_file(path)?;
@@ -139,13 +147,21 @@ impl Call {
     }
 }
 
-fn show_text(reply: &Message, responder: Option<&str>) -> Result<(), Failure> {
+fn show_text(
+    reply: &Message,
+    responder: Option<&str>,
+    hint: &dyn Fn(&ErrorBody) -> Option<String>,
+) -> Result<(), Failure> {
     let who = responder.map(|name| format!("{}: ", text::field(name))).unwrap_or_default();
     match reply.error() {
         None => print::text(&format!("{who}{}\n", text::json(reply.payload_text()))),
         Some(error) => {
             let says = format!("{who}{}: {}", text::field(&error.code), text::sentence(&error.message));
-            Failure::new(Exit::Refused, says).report();
+            let failure = Failure::new(Exit::Refused, says);
+            match hint(error) {
+                Some(hint) => failure.with_hint(text::sentence(&hint)).report(),
+                None => failure.report(),
+            }
             if let Some(details) = reply.error_details_text() {
                 print::note(&format!(" details: {}", text::json(details)));
             }

@@ -5,15 +5,18 @@ mod ask;
 mod list;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use postroom::bus::layout;
 use postroom::bus::view::{Item, State, View};
+use postroom::message::{ErrorBody, Message};
 use serde::{Deserialize, Serialize};
 
 use super::{Exit, Failure, Global, text};
 
+/// How the name of a reason ends; before that it is the dead letter's.
+const WHY_END: &str = ".why.json";
 /// Larger reasons are not ours.
 const WHY_MAX: u64 = 1 << 20;
 
@@ -82,7 +85,7 @@ struct Letter {
 impl Letter {
     fn of(view: &View, item: &Item) -> Result<Letter, Failure> {
         let name = item.path.file_name().unwrap_or_default().to_string_lossy();
-        let why = format!("{}.why.json", name.trim_end_matches(".json"));
+        let why = format!("{}{WHY_END}", name.trim_end_matches(".json"));
         let read = view.read(&PathBuf::from(layout::DEAD_LETTER).join(why), WHY_MAX)?;
         Ok(Letter {
             ticket: item.ticket.map(|ticket| ticket.to_string()).unwrap_or_default(),
@@ -94,6 +97,24 @@ impl Letter {
     fn is(&self, name: &str) -> bool {
         self.ticket == name || self.why.as_ref().is_some_and(|why| why.id.as_deref() == Some(name))
     }
+}
+
+/// What the reason of a dead letter advises. The letter is told by its id, by the name under which it was dropped and by what its error
+/// reply says. It need not be there yet: its reason is, before the reply. `None` also where it cannot be read: nothing depends on a hint.
+pub fn hint(view: &View, asked: &Message, dropped: &Path, error: &ErrorBody) -> Option<String> {
+    let dropped = dropped.to_str()?;
+    let is_of_it = |name: &str| {
+        // The stem is cut in the name of one delivery of several.
+        let stem = name.strip_suffix(WHY_END).and_then(|start| Some(start.rsplit_once('~')?.1));
+        stem.is_some_and(|stem| !stem.is_empty() && dropped.starts_with(stem))
+    };
+    let names = view.names(Path::new(layout::DEAD_LETTER)).ok()?;
+    let mut reasons = names.iter().filter(|name| name.to_str().is_some_and(is_of_it)).filter_map(|name| {
+        let text = view.read(&Path::new(layout::DEAD_LETTER).join(name), WHY_MAX).ok().flatten()?;
+        serde_json::from_slice::<Why>(&text).ok()
+    });
+    let id = Some(asked.id().as_str());
+    reasons.find(|why| why.id.as_deref() == id && why.code == error.code && why.message == error.message)?.hint
 }
 
 /// Every dead letter, oldest first.
