@@ -65,7 +65,9 @@ impl Exit {
             Exit::Usage => "the command line is wrong; nothing was done",
             Exit::NoBus => "there is no bus here, or it was made by a newer postroom",
             Exit::Timeout => "what was waited for did not come in time; what was sent stays sent",
-            Exit::Refused => "the message or the extension was refused, or the answer is an error",
+            Exit::Refused => {
+                "the message or the extension was refused, or the answer is an error or an `mcp.response` without success"
+            }
             Exit::NotFound => {
                 "there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is empty"
             }

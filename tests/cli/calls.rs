@@ -95,3 +95,18 @@ fn a_refusal_comes_with_the_hint_of_its_reason() {
     assert!(after("xyzzy").contains("hint:"), "{ran:?}");
     service.stop();
 }
+
+/// In the older envelope the payload says whether it was done.
+#[test]
+fn a_response_without_success_is_an_error() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let execute = |command: &str| {
+        let payload = format!(r#"{{"namespace":"mcp.core","command":"{command}"}}"#);
+        bus.run(&["call", "--to", "postroom", "--action", "mcp.execute", &payload])
+    };
+    assert_eq!(execute("ping").ok().json()["success"], true);
+    let ran = execute("dance");
+    assert_eq!((ran.code, ran.json()["success"].as_bool(), ran.err.as_str()), (5, Some(false), ""), "{ran:?}");
+    service.stop();
+}

@@ -61,7 +61,8 @@ fn postroom() {
         2  the command line is wrong; nothing was done
         3  there is no bus here, or it was made by a newer postroom
         4  what was waited for did not come in time; what was sent stays sent
-        5  the message or the extension was refused, or the answer is an error
+        5  the message or the extension was refused, or the answer is an error or an `mcp.response`
+        without success
         6  there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is
         empty
         7  `doctor` or `ext check` found problems, or `demo`, `bench` or `ext test` saw something other
@@ -200,7 +201,8 @@ fn call() {
     Send a message, wait for the reply, and print its payload
 
     With several recipients it waits for the reply of each. The reply's file is removed when its payload
-    has been printed. An error reply is printed on standard error; the exit code is 5.
+    has been printed. An error reply is printed on standard error; the exit code is 5, as it is for an
+    mcp.response without success.
 
     Usage: postroom call [OPTIONS] --to <NAME> --action <ACTION> [PAYLOAD]...
 

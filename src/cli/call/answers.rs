@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use postroom::bus::disk::Disk;
 use postroom::bus::layout;
-use postroom::message::{AgentId, Code, Given, Message, Recipient};
+use postroom::message::{AgentId, Code, Envelope, Given, Message, Recipient};
+use serde::Deserialize;
 
 use crate::cli::{Failure, letter};
 
@@ -33,6 +34,12 @@ enum Earlier {
     Ignored,
     /// That one was the same, and nobody answers it twice.
     Taken,
+}
+
+/// What is needed of the payload of an `mcp.response`.
+#[derive(Deserialize)]
+struct Response {
+    success: bool,
 }
 
 /// A file, told from a later one of the same name.
@@ -99,8 +106,16 @@ impl<'a> Answers<'a> {
 
     pub fn are_complete(&self, of_everybody: usize) -> bool {
         self.came.len() >= self.awaited(of_everybody)
-            || self.came.get(&self.expected).is_some_and(|reply| reply.error().is_some())
+            || self.came.get(&self.expected).is_some_and(|reply| self.is_error(reply))
             || self.came.values().any(is_conflict)
+    }
+
+    /// Does this answer say that it was not done? Of a call in the older envelope the payload says it, not an `error`.
+    pub fn is_error(&self, reply: &Message) -> bool {
+        let is_response =
+            self.asked.action().as_str() == Envelope::EXECUTE && reply.action().as_str() == Envelope::RESPONSE;
+        let fails = |payload: &str| serde_json::from_str::<Response>(payload).is_ok_and(|it| !it.success);
+        reply.error().is_some() || (is_response && fails(reply.payload_text()))
     }
 
     /// The files that are there and can be answers by their names.

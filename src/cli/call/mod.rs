@@ -26,7 +26,7 @@ const JOURNAL_LOOK: Duration = Duration::from_millis(250);
 /// Send a message, wait for the reply, and print its payload
 ///
 /// With several recipients it waits for the reply of each. The reply's file is removed when its payload has been printed.
-/// An error reply is printed on standard error; the exit code is 5.
+/// An error reply is printed on standard error; the exit code is 5, as it is for an mcp.response without success.
 #[derive(Debug, clap::Args)]
 pub struct Call {
     #[command(flatten)]
@@ -132,7 +132,7 @@ impl Call {
         let mut exit = Exit::Ok;
         let names_them = !matches!(asked.recipient(), Recipient::One(_));
         for (path, reply) in answers.came() {
-            if reply.error().is_some() {
+            if answers.is_error(reply) {
                 exit = Exit::Refused;
             }
             match format {
