@@ -9,6 +9,9 @@ use postroom::message::Refusal;
 
 use super::{Exit, print, text};
 
+const UNSAFE_HINT: &str =
+    "put the bus on a local file system, or start a service that insists: `postroom serve --force-file-system`";
+
 /// The end of a command that did not do what was asked. Its texts are fit to be shown.
 #[derive(Debug)]
 pub struct Failure {
@@ -66,7 +69,12 @@ impl From<BusError> for Failure {
             BusError::RoomGone | BusError::Disk(_) | BusError::Damaged { .. } => Exit::Failure,
         };
         let failure = Failure::new(exit, text::sentence(&error.to_string()));
-        match error.hint() {
+        let hint = match &error {
+            // Only one command has the option; others meet the error, too.
+            BusError::Unsafe { .. } => Some(UNSAFE_HINT.to_owned()),
+            _ => error.hint(),
+        };
+        match hint {
             Some(hint) => failure.with_hint(hint),
             None => failure,
         }

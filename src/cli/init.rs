@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use postroom::bus::BusError;
+use postroom::bus::file_system::{Verdict, judge};
 use postroom::policy::settings::DEFAULT_FILE;
 use serde::Serialize;
 
@@ -34,7 +36,19 @@ impl Init {
             Format::Json => print::json(&report)?,
             Format::Text => print::text(&shown(&report))?,
         }
+        warn_if_unfit(&report.bus);
         Ok(Exit::Ok)
+    }
+}
+
+/// A bus can be made anywhere, but a service refuses to start on some file systems: said here, where moving costs nothing yet.
+fn warn_if_unfit(bus: &Path) {
+    // Where the system cannot say what is under the bus, `serve` says so.
+    if let Ok(Verdict::Unfit { what }) = judge(bus) {
+        let unfit = Failure::from(BusError::Unsafe { path: bus.to_owned(), what });
+        let (says, hint) = unfit.into_texts();
+        print::note(&format!("note: {says}, where messages can be lost or handled twice: no service will start there"));
+        hint.iter().for_each(|hint| print::hint_line(hint));
     }
 }
 

@@ -166,10 +166,22 @@ fn an_unsafe_file_system_is_10() {
     let top = TempDir::new().expect("a folder");
     let synced = top.path().join("Dropbox");
     std::fs::create_dir(&synced).expect("made");
-    run_in(&synced, &["init"]).ok();
+    let insist = "start a service that insists: `postroom serve --force-file-system`";
+    for _ in 0..2 {
+        let ran = run_in(&synced, &["init", "--json"]).ok();
+        assert!(ran.json()["bus"].is_string() && ran.err.contains("no service will start there"), "{ran:?}");
+        assert!(ran.err.contains("Dropbox") && ran.err.contains(insist), "{ran:?}");
+    }
     let ran = run_in(&synced, &["serve", "--once"]).fails_with(10);
-    assert!(ran.err.contains("Dropbox") && ran.err.contains("--force-file-system"), "{ran:?}");
+    assert!(ran.err.contains("Dropbox") && ran.err.contains(insist), "{ran:?}");
     run_in(&synced, &["serve", "--once", "--force-file-system"]).ok();
+    // Commands that do the service's work for a moment have no such option: the hint says which one has.
+    run_in(&synced, &["send", "--to", "nobody", "--action", "a"]).ok();
+    run_in(&synced, &["serve", "--once", "--force-file-system"]).ok();
+    let ran = run_in(&synced, &["dead-letter", "retry", "--all"]).fails_with(10);
+    assert!(ran.err.contains(insist), "{ran:?}");
+    // Elsewhere nothing is said.
+    assert_eq!(run_in(top.path(), &["init"]).ok().err, "");
 }
 
 /// Both signals reach the stopped program before any of its code runs again.
