@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::print::{BAD, BOLD, DIM, Format, WARN, styled};
 use super::table::{Cell, cell, number, table};
-use super::{Exit, Failure, Global, lease, print, text, units};
+use super::{Exit, Failure, Global, dead_letter, lease, print, text, units};
 
 /// List the messages in one state, or in all but the archive
 ///
@@ -91,6 +91,9 @@ struct Row {
     in_reply_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Why it is a dead letter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     /// The token of the consumer that has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<String>,
@@ -168,6 +171,7 @@ fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
     let Some((bytes, changed)) = view.size_and_change(&item.path)? else { return Ok(None) };
     let Some(heading) = view.heading(&item.path)? else { return Ok(None) };
     let Heading { id, sender, recipient, action, in_reply_to, error, unfinished } = heading;
+    let code = if item.state == State::DeadLetter { dead_letter::code(view, &item)? } else { None };
     let lease = item.lease.map(|uuid| lease::token(item.agent.as_deref().unwrap_or_default(), uuid));
     Ok(Some(Row {
         bytes,
@@ -183,6 +187,7 @@ fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
         action,
         in_reply_to,
         error,
+        code,
         lease,
         unfinished: unfinished && item.state == State::Drop,
     }))
@@ -224,7 +229,7 @@ fn cells(row: &Row, now_ms: u64) -> Vec<Cell> {
 
 /// Why it is where it is, in a few words.
 fn note(row: &Row, now_ms: u64) -> Cell {
-    match (row.due_at, row.attempt, &row.error) {
+    match (row.due_at, row.attempt, row.code.as_ref().or(row.error.as_ref())) {
         _ if row.unfinished => cell("not whole yet").style(WARN),
         _ if row.lease.is_some() => cell("leased").style(WARN),
         (Some(due), _, _) if due <= now_ms => cell("due").style(WARN),

@@ -110,6 +110,13 @@ fn list_shows_each_state_and_where_it_ends() {
     assert_eq!(archive["states"][0]["messages"][0]["id"], "delivered");
     let text = bus.run(&["list", "deferred"]).ok().out;
     assert!(text.contains("deferred (1 message)") && text.contains("later"), "{text}");
+    assert_eq!(state("dead-letter")["messages"][0]["code"], "unknown-recipient");
+    let text = bus.run(&["list", "dead-letter"]).ok().out;
+    assert_eq!(text.lines().filter(|line| line.contains("  unknown-recipient  ")).count(), 1, "{text}");
+    let story = bus.run(&["trace", "later", "--json"]).ok().json();
+    assert_eq!(story["messages"][0]["now"][0]["dueAt"], 4_102_444_800_000_u64);
+    let text = bus.run(&["trace", "later"]).ok().out;
+    assert!(text.contains("(deferred until 2100-01-01T00:00:00.000Z)"), "{text}");
 }
 
 #[test]

@@ -117,6 +117,11 @@ pub fn hint(view: &View, asked: &Message, dropped: &Path, error: &ErrorBody) -> 
     reasons.find(|why| why.id.as_deref() == id && why.code == error.code && why.message == error.message)?.hint
 }
 
+/// Why this is a dead letter, in one word. `None`: its reason is missing or cannot be read.
+pub fn code(view: &View, item: &Item) -> Result<Option<String>, Failure> {
+    Ok(Letter::of(view, item)?.why.map(|why| why.code))
+}
+
 /// Every dead letter, oldest first.
 fn all(view: &View) -> Result<Vec<Letter>, Failure> {
     let mut items = Vec::new();

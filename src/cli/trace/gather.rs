@@ -186,9 +186,10 @@ fn whereabouts(
     places: &HashMap<String, Item>,
     days: &[Day],
 ) -> Result<Whereabouts, Failure> {
-    let at = |state, path| Ok(Whereabouts { ticket: ticket.to_owned(), state, path });
+    let at = |state, path| Ok(Whereabouts { ticket: ticket.to_owned(), state, path, due_at: None });
     if let Some(item) = places.get(ticket) {
-        return at(item.state.as_str(), Some(item.path.clone()));
+        let here = at(item.state.as_str(), Some(item.path.clone()))?;
+        return Ok(Whereabouts { due_at: deferred_until(item), ..here });
     }
     let last = lines.iter().rev().filter(|line| line.ticket == ticket).find_map(|line| line.now_at.clone());
     let Some(path) = last.filter(|path| stays_inside(path)) else { return at("unknown", None) };
@@ -201,6 +202,11 @@ fn whereabouts(
         Some(day) => at("packed", Some(PathBuf::from(layout::ARCHIVE).join(&day.day))),
         None => at("removed", Some(path)),
     }
+}
+
+/// The name of what is held has a time, too, which says whose turn it is.
+fn deferred_until(item: &Item) -> Option<u64> {
+    item.due_ms.filter(|_| item.state == State::Deferred)
 }
 
 /// What the journal does not know (yet): a message in the drop, or with a journal that was removed.
@@ -216,6 +222,7 @@ fn unjournalled(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
                 continue;
             }
             let ticket = ticket.unwrap_or_default();
+            let due_at = deferred_until(&item);
             found.push(MessageStory {
                 ticket: ticket.clone(),
                 id: heading.id,
@@ -224,7 +231,7 @@ fn unjournalled(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
                 action: heading.action,
                 in_reply_to: heading.in_reply_to,
                 steps: Vec::new(),
-                now: vec![Whereabouts { ticket, state: item.state.as_str(), path: Some(item.path) }],
+                now: vec![Whereabouts { ticket, state: item.state.as_str(), path: Some(item.path), due_at }],
                 effects: Vec::new(),
                 sent: Vec::new(),
             });

@@ -81,11 +81,15 @@ struct Step {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Whereabouts {
     ticket: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
+    /// Until when it is deferred, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]

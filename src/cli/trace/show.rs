@@ -107,7 +107,10 @@ fn now(place: &Whereabouts, story: &MessageStory) -> String {
         "removed" => format!("was {path}, which is gone (purged, or its time in the archive was over)"),
         "packed" => format!("packed with the archive of its day: {path}"),
         "unknown" => "not to be found".to_owned(),
-        state => format!("{path} ({})", styled(WARN, state)),
+        state => {
+            let until = place.due_at.map(|due| format!(" until {}", postroom::bus::time::readable(due)));
+            format!("{path} ({})", styled(WARN, format!("{state}{}", until.unwrap_or_default())))
+        }
     };
     format!("{}{which}  {says}\n", styled(BOLD, "the message"))
 }
