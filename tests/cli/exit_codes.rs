@@ -162,6 +162,22 @@ fn settings_are_9() {
 }
 
 #[test]
+fn settings_are_refused_in_the_words_of_the_file() {
+    let bus = Bus::new();
+    for (text, says) in [
+        (
+            "[bus]\ngrace_ms = \"5s\"\n",
+            "postroom.toml: bus.grace_ms must be a whole number of milliseconds, not \"5s\"",
+        ),
+        ("[retention]\nremove_days = 3\n", "retention.remove_days (3) must not be less than retention.pack_days (7)"),
+    ] {
+        std::fs::write(bus.settings(), text).expect("written");
+        let ran = bus.run(&["status"]).fails_with(9);
+        assert!(ran.err.contains(says), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_unsafe_file_system_is_10() {
     let top = TempDir::new().expect("a folder");
     let synced = top.path().join("Dropbox");

@@ -20,6 +20,55 @@ const WASI_KEYS: &[&str] = &["environment", "folders", "network"];
 /// Of each of its `folders`.
 const FOLDER_KEYS: &[&str] = &["path", "as", "write"];
 
+/// The keys whose value is a whole number; the unit of the others is in their name.
+const COUNTS: &[&str] = &[
+    "lease_looks",
+    "attempts",
+    "per_sender_messages",
+    "per_inbox_messages",
+    "bus_messages",
+    "agents",
+    "concurrency",
+    "uses",
+];
+/// Those that are kept as 32 bits.
+const SMALL: &[&str] = &["lease_looks", "dedup_days", "attempts", "pack_days", "remove_days", "concurrency", "uses"];
+
+/// Is every value that must be a whole number one? Said here in the file's words; further down only Rust's types are known.
+pub(super) fn check_numbers(table: &toml::Table) -> Result<(), SettingsError> {
+    for (name, value) in table.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+        if name == "extension" {
+            for (extension, value) in value.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+                check_numbers_of(&format!("extension.{extension}"), value)?;
+            }
+        } else {
+            check_numbers_of(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_numbers_of(name: &str, table: &toml::Table) -> Result<(), SettingsError> {
+    for (key, value) in table {
+        let units = [("_ms", " of milliseconds"), ("_bytes", " of bytes"), ("_days", " of days")];
+        let unit = match units.iter().find(|(end, _)| key.ends_with(end)) {
+            Some((_, unit)) => unit,
+            None if COUNTS.contains(&key.as_str()) => "",
+            None => continue,
+        };
+        match value.as_integer() {
+            Some(number) if number < 0 => {}
+            Some(number) if SMALL.contains(&key.as_str()) && number > i64::from(u32::MAX) => {
+                return Err(wrong(format!("{name}.{key} must be at most {}", u32::MAX)));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        return Err(wrong(format!("{name}.{key} must be a whole number{unit}, not {value}")));
+    }
+    Ok(())
+}
+
 /// Are all keys known?
 pub(super) fn check(table: &toml::Table) -> Result<(), SettingsError> {
     for (name, value) in table {

@@ -150,6 +150,7 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Settings, SettingsError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
         keys::check(&table)?;
+        keys::check_numbers(&table)?;
         let settings: Settings = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         settings.check_ranges()?;
         Ok(settings)
@@ -181,6 +182,24 @@ impl Settings {
         }
         for (name, extension) in &self.extension {
             extension.check(name)?;
+        }
+        self.check_orders()
+    }
+
+    /// Values that contradict each other.
+    fn check_orders(&self) -> Result<(), SettingsError> {
+        let Retry { first_ms, max_ms, .. } = self.retry;
+        if max_ms < first_ms {
+            return Err(wrong(format!(
+                "retry.max_ms ({max_ms}) must not be less than retry.first_ms ({first_ms}): the first wait cannot be longer than the longest"
+            )));
+        }
+        let Retention { pack_days, remove_days } = self.retention;
+        // 0 is never, of either.
+        if pack_days > 0 && remove_days > 0 && remove_days < pack_days {
+            return Err(wrong(format!(
+                "retention.remove_days ({remove_days}) must not be less than retention.pack_days ({pack_days}): only a packed day is removed"
+            )));
         }
         Ok(())
     }
@@ -217,10 +236,45 @@ mod tests {
     }
 
     #[test]
+    fn values_that_contradict_each_other_are_refused_with_both_names() {
+        for (bad, names) in [
+            ("[retry]\nfirst_ms = 500\nmax_ms = 400", ["retry.max_ms (400)", "retry.first_ms (500)"]),
+            ("[retry]\nmax_ms = 0", ["retry.max_ms (0)", "retry.first_ms (200)"]),
+            ("[retention]\nremove_days = 6", ["retention.remove_days (6)", "retention.pack_days (7)"]),
+        ] {
+            let error = Settings::parse(bad).unwrap_err().message;
+            assert!(names.iter().all(|name| error.contains(name)), "{bad}: {error}");
+        }
+        for good in [
+            "[retry]\nfirst_ms = 400\nmax_ms = 400",
+            "[retry]\nfirst_ms = 0\nmax_ms = 0",
+            "[retention]\nremove_days = 7",
+            "[retention]\nremove_days = 0",
+            "[retention]\npack_days = 0\nremove_days = 1",
+        ] {
+            assert!(Settings::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
     fn values_are_checked() {
         for bad in ["[bus]\ndurability = \"half\"", "[bus]\ngrace_ms = -1", "[retry]\nattempts = 0", "[bus", "bus = 3"]
         {
             assert!(Settings::parse(bad).is_err(), "{bad}");
+        }
+        for (text, message) in [
+            ("[bus]\ngrace_ms = \"5s\"", "bus.grace_ms must be a whole number of milliseconds, not \"5s\""),
+            ("[bus]\ngrace_ms = -1", "bus.grace_ms must be a whole number of milliseconds, not -1"),
+            ("[bus]\nmax_message_bytes = 1.5", "bus.max_message_bytes must be a whole number of bytes, not 1.5"),
+            ("[retention]\npack_days = true", "retention.pack_days must be a whole number of days, not true"),
+            ("[limits]\nagents = []", "limits.agents must be a whole number, not []"),
+            (
+                "[extension.a]\ndeadline_ms = \"1s\"",
+                "extension.a.deadline_ms must be a whole number of milliseconds, not \"1s\"",
+            ),
+            ("[bus]\ndedup_days = 4294967296", "bus.dedup_days must be at most 4294967295"),
+        ] {
+            assert_eq!(Settings::parse(text).map_err(|error| error.message), Err(message.to_owned()), "{text}");
         }
         let set = Settings::parse("[extension.slow]\nconcurrency = 1").expect("valid");
         assert_eq!((set.concurrency("slow"), set.concurrency("other")), (1, 4));
