@@ -110,3 +110,24 @@ fn a_response_without_success_is_an_error() {
     assert_eq!((ran.code, ran.json()["success"].as_bool(), ran.err.as_str()), (5, Some(false), ""), "{ran:?}");
     service.stop();
 }
+
+#[test]
+fn a_call_to_everybody_says_how_many_there_are() {
+    let bus = Bus::new();
+    let service = bus.serve();
+    let everybody = ["call", "--to", "*", "--action", "help", "--timeout"];
+    std::fs::create_dir(bus.path("inbox/plain")).expect("made");
+    let mut calling = bus.start(&[&everybody[..], &["60s"]].concat());
+    next_with(&lines(calling.stderr.take().expect("a pipe")), "'*' reaches nobody");
+    calling.kill().expect("killed");
+    calling.wait().expect("ended");
+    let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
+    for name in ["one", "two"] {
+        bus.run(&["call", "--from", name, "--to", "postroom", "--action", "mcp.core.register", card]).ok();
+    }
+    let mut calling = bus.start(&[&everybody[..], &["60s", "--id", "all"]].concat());
+    next_with(&lines(calling.stderr.take().expect("a pipe")), "'*' reaches 2 recipients");
+    bus.run(&["send", "--from", "one", "--to", "cli", "--action", "help", "--reply-to", "all", "7"]).ok();
+    assert_eq!(finish(calling).ok().line(), "one: 7");
+    service.stop();
+}

@@ -1,4 +1,4 @@
-//! Was the message sent before? A duplicate publishes nothing, so only the journal tells.
+//! Was the message sent before? A duplicate publishes nothing, so only the journal tells. And how many recipients a message to everybody has.
 //!
 //! Nothing depends on the journal but how soon the caller hears of it: without one, the time runs out.
 
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use postroom::bus::time;
 use postroom::bus::view::{JournalLine, Tail, View};
-use postroom::message::Message;
+use postroom::message::{Message, Recipient};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::cli::{Failure, units};
 
@@ -22,6 +23,14 @@ pub struct Follower<'a> {
     day: String,
     growing: Tail,
     ticket: Option<String>,
+    /// Into how many deliveries it was split, until somebody asks.
+    split: Option<usize>,
+}
+
+/// What the step that splits a message says.
+#[derive(Deserialize)]
+struct Split {
+    to: Vec<IgnoredAny>,
 }
 
 /// What the step that claims a file says.
@@ -37,7 +46,7 @@ impl<'a> Follower<'a> {
     pub fn new(view: &'a View, asked: &'a Message) -> Result<Follower<'a>, Failure> {
         let day = time::day(units::now_ms());
         let growing = view.tail(&day, BACK)?;
-        Ok(Follower { view, asked, day, growing, ticket: None })
+        Ok(Follower { view, asked, day, growing, ticket: None, split: None })
     }
 
     /// Does the journal now say that what was dropped as `dropped` is a duplicate?
@@ -52,8 +61,14 @@ impl<'a> Follower<'a> {
         Ok(is_duplicate)
     }
 
+    /// How many recipients a message to everybody has, once, as soon as the journal has said it.
+    pub fn take_everybody(&mut self) -> Option<usize> {
+        self.split.take().filter(|_| matches!(self.asked.recipient(), Recipient::All))
+    }
+
     fn read(&mut self, dropped: &Path) -> Result<bool, Failure> {
-        let (id, ticket, mut is_duplicate) = (self.asked.id().as_str(), &mut self.ticket, false);
+        let (id, mut is_duplicate) = (self.asked.id().as_str(), false);
+        let (ticket, split) = (&mut self.ticket, &mut self.split);
         self.growing.read(self.view, &mut |line| {
             if !mentions(line, id) {
                 return;
@@ -64,6 +79,9 @@ impl<'a> Follower<'a> {
                 && accepted.dropped_as.as_deref() == Some(dropped)
             {
                 *ticket = Some(accepted.ticket);
+            }
+            if step.step == "split" && Some(&step.ticket) == ticket.as_ref() {
+                *split = serde_json::from_slice::<Split>(line).ok().map(|split| split.to.len());
             }
             is_duplicate |= step.step == "duplicate" && Some(&step.ticket) == ticket.as_ref();
         })?;

@@ -63,6 +63,7 @@ impl Call {
         let dropped = drop::drop(&disk, &asked, workspace.sync())?;
         let end = self.wait(&watch, &view, &mut answers, || {
             let is_duplicate = journal.sees_duplicate(&dropped)?;
+            journal.take_everybody().into_iter().for_each(say_how_many);
             let given = || earlier::answers_given(&view, &asked, workspace.settings.bus.dedup_days);
             is_duplicate.then(given).transpose()
         })?;
@@ -182,6 +183,18 @@ fn say_if_unattended(view: &View) -> Result<(), Failure> {
         print::note(&format!("no service is active on {bus}; the message waits there (start one: `postroom serve`)"));
     }
     Ok(())
+}
+
+/// Of a message to everybody.
+fn say_how_many(recipients: usize) {
+    if recipients > 0 {
+        let count = units::count(recipients, "recipient", "recipients");
+        return print::note(&format!("'*' reaches {count}; waiting for the replies"));
+    }
+    print::note(
+        "'*' reaches nobody: no other agent is registered, or they are away, and no extension declares the action",
+    );
+    print::hint_line("see `postroom agents`; an agent with nothing but an inbox is reached by its name");
 }
 
 fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
