@@ -23,7 +23,25 @@ use super::{journal, layout, time};
 /// zstd's own default: a tenth of the size at some hundred MB/s.
 const LEVEL: i32 = 3;
 /// The ending of a packed day.
-pub const PACKED: &str = ".jsonl.zst";
+const PACKED: &str = ".jsonl.zst";
+
+/// The n-th packed file of a day, from 1: `<day>.jsonl.zst`, then `<day>~<n>.jsonl.zst`.
+fn packed_name(day: &str, number: u32) -> String {
+    match number {
+        1 => format!("{day}{PACKED}"),
+        n => format!("{day}~{n}{PACKED}"),
+    }
+}
+
+/// The day and the number of a packed file in the archive. `None`: it has another name, so it is not ours.
+pub fn packed_day(name: &str) -> Option<(&str, u32)> {
+    let stem = name.strip_suffix(PACKED)?;
+    let (day, number) = match stem.split_once('~') {
+        Some((day, digits)) => (day, digits.parse().ok()?),
+        None => (stem, 1),
+    };
+    (time::is_day(day) && packed_name(day, number) == name).then_some((day, number))
+}
 
 #[derive(Serialize)]
 struct FileLine<'a> {
@@ -36,7 +54,8 @@ struct FileLine<'a> {
 /// The last day of which there is something in the archive.
 pub fn newest_day(disk: &Disk) -> Result<Option<String>, BusError> {
     let entries = disk.list(Path::new(layout::ARCHIVE))?;
-    let days = entries.iter().filter_map(|entry| entry.name.to_str()?.get(..10)).filter(|day| time::is_day(day));
+    let names = entries.iter().filter_map(|entry| entry.name.to_str());
+    let days = names.map(|name| packed_day(name).map_or(name, |(day, _)| day)).filter(|day| time::is_day(day));
     Ok(days.max().map(str::to_owned))
 }
 
@@ -49,9 +68,9 @@ pub fn day_to_pack(disk: &Disk, days: u32, now_ms: u64) -> Result<Option<String>
     Ok(old.find(|day| is_old(day, &today, days)).map(str::to_owned))
 }
 
-/// Is it at least `days` old? Nothing is where `days` is 0.
+/// Is it at least `days` old? Nothing is where `days` is 0, and what is named otherwise is no day of ours.
 fn is_old(day: &str, today: &str, days: u32) -> bool {
-    days > 0 && time::days_between(day, today).is_some_and(|age| age >= i64::from(days))
+    days > 0 && time::is_day(day) && time::days_between(day, today).is_some_and(|age| age >= i64::from(days))
 }
 
 /// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed. The room is given by
@@ -67,11 +86,7 @@ pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<()
         }
     };
     for number in 1.. {
-        let name = match number {
-            1 => format!("{day}{PACKED}"),
-            n => format!("{day}~{n}{PACKED}"),
-        };
-        match disk.rename_new(&made, &Path::new(layout::ARCHIVE).join(name))? {
+        match disk.rename_new(&made, &Path::new(layout::ARCHIVE).join(packed_name(day, number)))? {
             Moved::Done => break,
             // Packed before a crash that kept its folder: both are kept, readers ignore repeats.
             Moved::Taken => {}
@@ -179,8 +194,9 @@ impl<W: Write> Write for Last<'_, W> {
 pub fn remove_old(disk: &Disk, room: &Path, days: u32, now_ms: u64) -> Result<(), BusError> {
     let today = time::day(now_ms);
     for entry in disk.list(Path::new(layout::ARCHIVE))? {
-        let Some(name) = entry.name.to_str().filter(|name| name.ends_with(PACKED)) else { continue };
-        let day = name.get(..10).unwrap_or_default();
+        let Some(name) = entry.name.to_str() else { continue };
+        // Somebody else's file is not ours to remove, whatever day its name begins with.
+        let Some((day, _)) = packed_day(name).filter(|_| entry.kind != EntryKind::Folder) else { continue };
         if is_old(day, &today, days) {
             let gone = room.join(format!("gone-{name}"));
             if disk.rename_new(&Path::new(layout::ARCHIVE).join(name), &gone)? == Moved::Done {
@@ -219,4 +235,42 @@ pub fn remove_tree(disk: &Disk, path: &Path) -> Result<(), BusError> {
         disk.remove_folder(folder)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_packed_days() {
+        assert_eq!(packed_day("2024-10-27.jsonl.zst"), Some(("2024-10-27", 1)));
+        assert_eq!(packed_day("2024-10-27~12.jsonl.zst"), Some(("2024-10-27", 12)));
+        for end in ["~1", "~02", "~+2", "~", "~2~3", "~x", "-2"] {
+            let foreign = format!("2024-10-27{end}.jsonl.zst");
+            assert_eq!(packed_day(&foreign), None, "{foreign}");
+        }
+        for foreign in ["2024-10-27", "notes~2.jsonl.zst", "20241027.jsonl.zst", "2024-10-27-notes.jsonl.zst"] {
+            assert_eq!(packed_day(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_service_has_packed_is_removed() {
+        let top = tempfile::tempdir().expect("a folder");
+        for folder in ["archive", "room", "archive/2024-10-28.jsonl.zst", "archive/20241027"] {
+            std::fs::create_dir(top.path().join(folder)).expect("made");
+        }
+        for name in ["2024-10-27.jsonl.zst", "2024-10-27~2.jsonl.zst", "2024-10-27-notes.jsonl.zst"] {
+            std::fs::write(top.path().join("archive").join(name), "").expect("written");
+        }
+        let disk = Disk::open(top.path()).expect("opened");
+        let now_ms = 1_800_000_000_000;
+        assert_eq!(newest_day(&disk).expect("listed").as_deref(), Some("2024-10-28"));
+        assert_eq!(day_to_pack(&disk, 1, now_ms).expect("listed"), None);
+        remove_old(&disk, Path::new("room"), 1, now_ms).expect("removed");
+        let mut left: Vec<_> =
+            disk.list(Path::new("archive")).expect("listed").into_iter().map(|entry| entry.name).collect();
+        left.sort();
+        assert_eq!(left, ["2024-10-27-notes.jsonl.zst", "2024-10-28.jsonl.zst", "20241027"]);
+    }
 }

@@ -9,7 +9,7 @@ mod journal;
 mod states;
 
 pub use heading::Heading;
-pub use journal::{Day, JournalLine, Tail, packed_day};
+pub use journal::{Day, JournalLine, Tail};
 pub use states::{Item, State, Written};
 
 use std::path::Path;

@@ -48,6 +48,22 @@ impl Envelope {
         })
     }
 
+    /// The call in a message that is refused, as far as it can be read: its answer is an `mcp.response` too. None if it is not of
+    /// this kind.
+    pub fn of_refused(message: &Message) -> Option<Envelope> {
+        match Envelope::parse(message) {
+            Ok(envelope) => envelope,
+            Err(_) => {
+                let payload = message.payload_text();
+                let members = if payload.starts_with('{') { rescan(payload).unwrap_or_default() } else { Vec::new() };
+                let member = members.iter().find(|member| json::unescape(member.key.of(payload)) == "requestId");
+                let stated = member.and_then(|member| request_id(payload, member).ok());
+                let request_id = stated.unwrap_or_else(|| format!("\"{}\"", message.id()));
+                Some(Envelope { action: message.action().clone(), parameters: None, request_id })
+            }
+        }
+    }
+
     fn read(message: &Message) -> Result<Envelope, Invalid> {
         let payload = message.payload_text();
         if !payload.starts_with('{') {

@@ -26,6 +26,14 @@ impl Recipient {
         }
     }
 
+    /// The only one, if there is only one.
+    pub fn one(&self) -> Option<&AgentId> {
+        match self {
+            Recipient::One(one) => Some(one),
+            Recipient::Many(_) | Recipient::All => None,
+        }
+    }
+
     /// Is `agent` named? `All` names nobody.
     pub fn names(&self, agent: &AgentId) -> bool {
         match self {

@@ -47,7 +47,11 @@ pub fn admit(limits: &Limits, load: &Load, bytes: u64) -> Result<(), Refused> {
     if let Some(inboxes) = load.inboxes
         && over(limits.agents, inboxes + 1)
     {
-        return refuse("there are too many agents on this bus", "agents", limits.agents);
+        let text = format!("there are too many agents on this bus (limit {})", limits.agents);
+        // They do not go away by waiting.
+        return Err(Refused::new(Code::RateLimited, text).with_hint(
+            "remove the folders of those who are gone from inbox/, or raise limits.agents in postroom.toml",
+        ));
     }
     Ok(())
 }

@@ -80,6 +80,10 @@ impl Active<'_> {
         if takes_answer && !self.is_an_answer(&message) {
             let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
             let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
+            // Refused before anybody read the envelope. What is for an agent is a message like any other.
+            let is_ours = message.recipient().one().is_some_and(|recipient| self.is_reserved(recipient));
+            let refused_call = if is_ours { Envelope::of_refused(&message) } else { None };
+            let envelope = envelope.or(refused_call.as_ref());
             let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
             let answer = self.reply_effect(&claimed, name, hops, body, envelope, now)?;
             effects.push(answer.effect);

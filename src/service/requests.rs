@@ -4,14 +4,16 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::active::{Active, Ready};
 use super::clock::Now;
 use crate::bus::disk::{Moved, Sync};
 use crate::bus::layout::{self, ClaimName, Ticket};
 use crate::bus::{BusError, Disk};
-use crate::message::{AgentId, MessageId};
+use crate::message::{AgentId, Envelope, MessageId};
 
 /// A request has at most this many bytes: about 100,000 tickets.
 const MAX_BYTES: u64 = 8 << 20;
@@ -146,12 +148,27 @@ impl Active<'_> {
 
     fn is_error_reply(&self, path: &Path) -> Result<bool, BusError> {
         #[derive(Deserialize)]
-        struct Reply {
-            error: Option<serde::de::IgnoredAny>,
+        struct Reply<'a> {
+            #[serde(borrow)]
+            action: std::borrow::Cow<'a, str>,
+            error: Option<IgnoredAny>,
+            #[serde(borrow)]
+            payload: Option<&'a RawValue>,
+        }
+        /// Of an `mcp.response`.
+        #[derive(Deserialize)]
+        struct Response {
+            success: bool,
         }
         let text = self.disk().read(path, self.core.settings.bus.max_message_bytes).ok().flatten();
-        let reply = text.and_then(|text| serde_json::from_slice::<Reply>(&text).ok());
-        Ok(reply.is_some_and(|reply| reply.error.is_some()))
+        let Some(reply) = text.as_ref().and_then(|text| serde_json::from_slice::<Reply>(text).ok()) else {
+            return Ok(false);
+        };
+        let has_failed = |payload: &RawValue| {
+            serde_json::from_str::<Response>(payload.get()).is_ok_and(|response| !response.success)
+        };
+        let is_response = reply.action == Envelope::RESPONSE;
+        Ok(reply.error.is_some() || (is_response && reply.payload.is_some_and(has_failed)))
     }
 
     fn purge(&mut self, letter: &ClaimName) -> Result<bool, BusError> {

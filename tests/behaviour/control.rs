@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::guests::{echoing, refusing};
 use crate::mock::{described, replying};
-use crate::session::{Session, message, string};
+use crate::session::{Session, message, message_with, string};
 
 /// Sends one message to `postroom` and gives its reply's payload, or its error.
 fn ask(bus: &Session, sender: &str, action: &str, payload: &str) -> Value {
@@ -222,9 +222,13 @@ fn the_older_envelope_is_read_by_the_service_and_by_extensions() {
     bus.drop("2.json", message("m-2", "alice", "ext", "mcp.execute", &execute("any", "thing", r#"{"a" :2}"#)));
     bus.drop("3.json", message("m-3", "alice", "strict", "mcp.execute", &execute("any", "thing", "1")));
     bus.drop("4.json", message("m-4", "alice", "postroom", "mcp.execute", &execute("no", "such", "1")));
-    bus.drop("5.json", message("m-5", "alice", "ext", "mcp.execute", r#"{"namespace":"x"}"#)).once();
+    bus.drop("5.json", message("m-5", "alice", "ext", "mcp.execute", r#"{"namespace":"x"}"#));
+    let wrong = r#"{"namespace":"x","requestId":7}"#;
+    bus.drop("6.json", message("m-6", "alice", "postroom", "mcp.execute", wrong));
+    let late = message_with(r#""expiresAt":1"#, "m-7", "alice", "ext", "mcp.execute", &execute("any", "thing", "1"));
+    bus.drop("7.json", late).once();
     let reply = |id: &str| bus.json(format!("inbox/alice/{id}.reply.json"));
-    for id in ["m-1", "m-2", "m-3", "m-4"] {
+    for id in ["m-1", "m-2", "m-3", "m-4", "m-5", "m-6", "m-7"] {
         assert_eq!(reply(id)["action"], "mcp.response", "{id}");
     }
     assert_eq!(reply("m-1")["payload"], json!({"requestId": "req-1", "success": true, "result": [1.0]}));
@@ -235,7 +239,29 @@ fn the_older_envelope_is_read_by_the_service_and_by_extensions() {
         (&json!(false), &json!("handler-failed"), &json!("no"))
     );
     assert_eq!(reply("m-4")["payload"]["error"]["code"], "invalid-message");
-    assert_eq!(reply("m-5")["error"]["code"], "invalid-message");
+    // Refused before anybody has read the call: what can be read of it is given back.
+    for (id, request, code) in [
+        ("m-5", json!("m-5"), "invalid-message"),
+        ("m-6", json!(7), "invalid-message"),
+        ("m-7", json!("req-1"), "expired"),
+    ] {
+        let payload = &reply(id)["payload"];
+        let told = (&payload["requestId"], &payload["success"], &payload["error"]["code"]);
+        assert_eq!(told, (&request, &json!(false), &json!(code)), "{id}");
+    }
+}
+
+#[test]
+fn a_retry_takes_the_answer_of_the_older_envelope_back_too() {
+    let bus = Session::new();
+    bus.install("ext", &[refusing("no", "[1.0]")]);
+    bus.drop("1.json", message("m-1", "alice", "ext", "mcp.execute", &execute("any", "thing", "1"))).once();
+    assert_eq!(bus.json("inbox/alice/m-1.reply.json")["payload"]["success"], false);
+    bus.install("ext", &[echoing()]);
+    assert!(bus.run(&["dead-letter", "retry", "m-1"]).status.success());
+    bus.once();
+    assert_eq!(bus.ls("inbox/alice"), ["m-1.reply.json"]);
+    assert_eq!(bus.json("inbox/alice/m-1.reply.json")["payload"]["success"], true);
 }
 
 #[test]

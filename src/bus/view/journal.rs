@@ -16,7 +16,7 @@ use crate::bus::error::BusError;
 use crate::bus::journal::VERSION;
 use crate::bus::layout;
 use crate::bus::record::{EarlierAttempt, LoggedLine};
-use crate::bus::retention::PACKED;
+use crate::bus::retention::packed_day;
 use crate::bus::time;
 
 /// Longer lines are skipped: no line of ours is as long.
@@ -37,22 +37,6 @@ impl Day {
     pub fn folder(&self) -> Option<PathBuf> {
         (!self.is_packed).then(|| Path::new(layout::ARCHIVE).join(&self.day))
     }
-}
-
-/// The day and the number of a packed file in the archive: `<day>.jsonl.zst` is the first, `<day>~<n>.jsonl.zst` the n-th of its day.
-/// `None`: it has another name.
-pub fn packed_day(name: &str) -> Option<(&str, u32)> {
-    let stem = name.strip_suffix(PACKED)?;
-    let (day, number) = match stem.split_once('~') {
-        Some((day, digits)) => (day, digits.parse().ok().filter(|n: &u32| *n > 1 && n.to_string() == digits)?),
-        None => (stem, 1),
-    };
-    is_day(day).then_some((day, number))
-}
-
-/// Whatever is no day of ours (the last day there is serves as the measure) is somebody else's.
-fn is_day(name: &str) -> bool {
-    time::days_between(name, "9999-12-31").is_some()
 }
 
 /// What a line of the journal says. Texts are strangers'.
@@ -118,7 +102,7 @@ impl View {
             let Some(name) = name.to_str() else { return };
             if let Some((day, number)) = packed_day(name) {
                 found.insert((day.to_owned(), Some(number)), archive.join(name));
-            } else if is_day(name) {
+            } else if time::is_day(name) {
                 found.insert((name.to_owned(), None), archive.join(name).join(layout::JOURNAL));
             }
         })?;
@@ -216,16 +200,6 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_names_of_packed_days() {
-        assert_eq!(packed_day("2024-10-27.jsonl.zst"), Some(("2024-10-27", 1)));
-        assert_eq!(packed_day("2024-10-27~12.jsonl.zst"), Some(("2024-10-27", 12)));
-        for foreign in ["~1", "~02", "~+2", "~", "~2~3", "~x", "-2"].map(|end| format!("2024-10-27{end}.jsonl.zst")) {
-            assert_eq!(packed_day(&foreign), None, "{foreign}");
-        }
-        assert_eq!((packed_day("2024-10-27"), packed_day("notes~2.jsonl.zst")), (None, None));
-    }
 
     #[test]
     fn torn_and_foreign_lines_are_no_lines() {

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use postroom::bus::disk::EntryKind;
 use postroom::bus::layout::{self, WaitingName};
+use postroom::bus::retention;
 use postroom::bus::time;
-use postroom::bus::view::{self, View};
+use postroom::bus::view::View;
 
 use super::strangers::some;
 use super::{Finding, Patient};
@@ -66,7 +67,7 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::ARCHIVE,
-        belongs: |name, _| is_day(name) || view::packed_day(name).is_some(),
+        belongs: |name, _| is_day(name) || retention::packed_day(name).is_some(),
         because: "the archive has a folder or a packed file for each day; `list`, `trace` and the cleaning up see nothing else",
         mend: MOVE_OUT,
     },
