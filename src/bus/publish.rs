@@ -30,6 +30,7 @@ pub(super) fn make_with_parents(disk: &Disk, path: &Path) -> Result<(), BusError
 /// the claimed file.
 pub fn stage(disk: &Disk, room: &Room, ahead: &mut Ahead, record: &mut Record, message: &[u8]) -> Result<(), BusError> {
     ahead.stage_first(disk, room, record, message);
+    // The first stands in that file then, also where an earlier try to stage this record has got so far.
     let first = usize::from(record.ahead.is_some());
     for (index, effect) in record.effects.iter().enumerate().skip(first) {
         let path = room.file(record.staged_name(index));

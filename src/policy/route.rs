@@ -47,10 +47,7 @@ pub fn route(message: &Message, part: Option<&AgentId>, who: &impl Who) -> Resul
     }
     match message.recipient() {
         Recipient::One(agent) => to_one(agent, who),
-        Recipient::Many(agents) => match agents.as_slice() {
-            [agent] => to_one(agent, who),
-            several => Ok(Route::Split(several.to_vec())),
-        },
+        Recipient::Many(agents) => Ok(Route::Split(agents.clone())),
         Recipient::All if message.action().as_str() == DISCOVER => Ok(Route::Control),
         Recipient::All => Ok(Route::Split(who.everybody(message.sender(), message.action()))),
     }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 
 use insta::assert_snapshot;
 
-use crate::session::{Session, echo, message, string};
+use crate::session::{Serving, Session, echo, message, string};
 
 #[test]
 fn a_file_renamed_into_the_drop_is_answered() {
@@ -263,15 +263,14 @@ fn a_file_that_gets_its_rights_after_its_name_is_read() {
     let bus = Session::with("[bus]\ngrace_ms = 60000\nrescan_ms = 100");
     let mut serve = bus.command(&["serve"]);
     without_override(&mut serve);
-    let mut service = serve.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let service = Serving::start(serve);
     let late = fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(bus.path("late.json"));
     late.unwrap().write_all(echo("a-1", "alice", "1").as_bytes()).unwrap();
     bus.drop("b.json", echo("b-1", "alice", "1"));
     bus.until("the other is answered", |bus| bus.exists("inbox/alice/b-1.reply.json"));
     fs::set_permissions(bus.path("late.json"), fs::Permissions::from_mode(0o600)).unwrap();
     bus.until("it is answered", |bus| bus.exists("inbox/alice/a-1.reply.json"));
-    service.kill().unwrap();
-    service.wait().unwrap();
+    service.stop();
     assert_eq!(bus.dead(), []);
 }
 
