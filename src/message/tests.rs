@@ -304,6 +304,25 @@ fn the_content_is_recipient_action_payload_and_what_it_answers() {
     assert_eq!(base.to_string(), "239eccf51b20f0aa6b6ecc9e093cf6630857269fced664a9e927ec3752376327");
 }
 
+#[test]
+fn a_long_payload_is_told_from_every_other_and_by_its_earlier_digest_too() {
+    let long = |length: usize, last: char| with(&format!(r#","payload":"{}{last}""#, "x".repeat(length - 3)));
+    let digest = |text: &str| message(text).content_digest().to_string();
+    // One byte less than is long, and as many as are: a payload has two quotes.
+    for length in [(16 << 10) - 1, 16 << 10, 3 << 20] {
+        let (one, other) = (long(length, 'a'), long(length, 'b'));
+        assert_eq!(message(&one).payload_text().len(), length);
+        assert_ne!(digest(&one), digest(&other), "{length}");
+        assert!(message(&one).has_content(&digest(&one)) && !message(&one).has_content(&digest(&other)), "{length}");
+    }
+    // As the first version of the program had it for this very message, and has it now.
+    let earlier = "b2e5654499ec9880e1c7dafdf4c7dd789155732caa0405cb9a4ea135af9e9f52";
+    let now = "73a921cd8c748fbe0b43c92e12d2f2bb74b51d7ac1b582d118dc66350e768b13";
+    assert_eq!(digest(&long(16 << 10, 'a')), now);
+    assert!(message(&long(16 << 10, 'a')).has_content(earlier) && message(&long(16 << 10, 'a')).has_content(now));
+    assert!(!message(&long(16 << 10, 'b')).has_content(earlier) && !message(&long(1 << 10, 'a')).has_content(earlier));
+}
+
 fn execute(payload: &str) -> Message {
     message(&with(&format!(",\"payload\":{payload}")).replace("x.y", Envelope::EXECUTE))
 }
