@@ -201,7 +201,7 @@ fn limits_of(values: &[u64]) -> Limits {
     let [per_sender_messages, per_sender_bytes, per_inbox_messages, bus_messages, agents] = *values else {
         panic!("five values")
     };
-    Limits { per_sender_messages, per_sender_bytes, per_inbox_messages, bus_messages, agents }
+    Limits { per_sender_messages, per_sender_bytes, per_inbox_messages, bus_messages, agents, ..Limits::default() }
 }
 
 fn load_of(values: &[u64]) -> Load {

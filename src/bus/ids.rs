@@ -41,6 +41,8 @@ pub struct Ids {
     days: Vec<(String, Option<File>)>,
     /// Hash of a key to (index into `days`, offset of its line).
     index: HashMap<u64, (u32, u64)>,
+    /// The same for messages by id alone: of all that have one id, the newest of each [`share`] of senders.
+    named: HashMap<u64, (u32, u64)>,
     waiting: Vec<u8>,
     /// Where in `waiting` each line begins.
     pending: Vec<usize>,
@@ -62,6 +64,23 @@ impl Key<'_> {
         }
         hasher.finish()
     }
+}
+
+/// So many messages with one id are found by it. More senders than this use the same id only where ids are mere counters; then some
+/// are not found, and a chain through them is counted as shorter than it is.
+const SHARES: u64 = 8;
+
+/// Which of the places for an id a sender's message has.
+fn share(sender: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sender.hash(&mut hasher);
+    hasher.finish() % SHARES
+}
+
+fn name_hash(id: &str, share: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (id, share).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One line, taken apart.
@@ -118,6 +137,17 @@ impl<'a> Line<'a> {
 }
 
 impl Seen {
+    fn of(line: &Line) -> Option<Seen> {
+        Some(Seen {
+            ticket: Ticket::parse(line.ticket)?,
+            digest: line.digest.to_owned(),
+            recipients: line.recipients.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect(),
+            action: line.action.to_owned(),
+            hops: line.hops.parse().unwrap_or(0),
+            released: line.state == RELEASED,
+        })
+    }
+
     /// What [`Ids::seen`] will tell once this note is written.
     pub fn noted(ticket: Ticket, note: &IdNote) -> Seen {
         Seen {
@@ -139,6 +169,7 @@ impl Ids {
             keep_days,
             days: Vec::new(),
             index: HashMap::new(),
+            named: HashMap::new(),
             waiting: Vec::new(),
             pending: Vec::new(),
             torn: true,
@@ -185,6 +216,9 @@ impl Ids {
 
     /// Puts a fact into the index. Another key with the same hash moves on to the next salt.
     fn enter(&mut self, key: &Key, state: &str, day: u32, offset: u64) {
+        if let (Key::Message { sender, id }, USED) = (key, state) {
+            self.named.insert(name_hash(id, share(sender)), (day, offset));
+        }
         for salt in 0.. {
             let hash = key.hash(salt);
             let Some(at) = self.index.get(&hash).copied() else {
@@ -239,16 +273,13 @@ impl Ids {
 
     /// What is known of this message.
     pub fn seen(&self, sender: &str, id: &str) -> Option<Seen> {
-        let text = self.find(&Key::Message { sender, id })?;
-        let line = Line::parse(&text)?;
-        Some(Seen {
-            ticket: Ticket::parse(line.ticket)?,
-            digest: line.digest.to_owned(),
-            recipients: line.recipients.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect(),
-            action: line.action.to_owned(),
-            hops: line.hops.parse().unwrap_or(0),
-            released: line.state == RELEASED,
-        })
+        Seen::of(&Line::parse(&self.find(&Key::Message { sender, id })?)?)
+    }
+
+    /// What is known of the messages with this id, whoever sent them (of very many the newest).
+    pub fn named<'a>(&'a self, id: &'a str) -> impl Iterator<Item = Seen> + 'a {
+        let texts = (0..SHARES).filter_map(move |share| self.read_line(*self.named.get(&name_hash(id, share))?));
+        texts.filter_map(move |text| Line::parse(&text).filter(|line| line.id == id).as_ref().and_then(Seen::of))
     }
 
     /// The ticket of `responder`'s answer to this message, if there was one.
@@ -353,7 +384,9 @@ impl Ids {
         for day in &old {
             disk.remove_file(&path_of(day))?;
             if let Some(number) = self.days.iter().position(|(d, _)| d == day) {
-                self.index.retain(|_, (at, _)| *at != number as u32);
+                for index in [&mut self.index, &mut self.named] {
+                    index.retain(|_, (at, _)| *at != number as u32);
+                }
                 self.days[number] = (String::new(), None);
             }
         }

@@ -62,8 +62,14 @@ mod tests {
 
     #[test]
     fn each_limit_refuses_one_more_and_zero_refuses_nothing() {
-        let limits =
-            Limits { per_sender_messages: 2, per_sender_bytes: 10, per_inbox_messages: 3, bus_messages: 5, agents: 1 };
+        let limits = Limits {
+            per_sender_messages: 2,
+            per_sender_bytes: 10,
+            per_inbox_messages: 3,
+            bus_messages: 5,
+            agents: 1,
+            ..Limits::default()
+        };
         let fine = Load { sender_messages: 1, sender_bytes: 4, inbox_messages: 2, bus_messages: 4, inboxes: Some(0) };
         assert_eq!(admit(&limits, &fine, 6), Ok(()));
         assert!(admit(&limits, &fine, 7).is_err());
@@ -75,8 +81,14 @@ mod tests {
         ] {
             assert_eq!(admit(&limits, &over, 0).map_err(|refused| refused.code), Err(Code::RateLimited), "{over:?}");
         }
-        let none =
-            Limits { per_sender_messages: 0, per_sender_bytes: 0, per_inbox_messages: 0, bus_messages: 0, agents: 0 };
+        let none = Limits {
+            per_sender_messages: 0,
+            per_sender_bytes: 0,
+            per_inbox_messages: 0,
+            bus_messages: 0,
+            agents: 0,
+            ..Limits::default()
+        };
         let full = Load {
             sender_messages: u64::MAX - 1,
             sender_bytes: u64::MAX,

@@ -8,9 +8,11 @@
 //! | [`reply`] | whether it is an answer, and whether it may be given |
 //! | [`retry`] | when a failed attempt is repeated |
 //! | [`limits`] | how much may wait |
+//! | [`rate`] | how fast a sender may send |
 
 pub mod grants;
 pub mod limits;
+pub mod rate;
 pub mod reply;
 pub mod retry;
 pub mod route;

@@ -18,6 +18,7 @@ use crate::bus::room::Room;
 use crate::bus::{self, BusError, Disk, journal, recover, retention, term};
 use crate::control;
 use crate::message::AgentId;
+use crate::policy::rate::Rates;
 
 use super::calendar::Calendar;
 use super::check::InboxState;
@@ -72,6 +73,7 @@ pub struct Active<'a> {
     pub(super) state: Arc<StateStore>,
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
+    pub(super) rates: Rates,
     pub(super) inboxes: Inboxes,
     /// Claims in the room that nobody works on yet.
     pub(super) ready: VecDeque<Ready>,
@@ -170,6 +172,7 @@ impl<'a> Active<'a> {
             state,
             waiting,
             senders,
+            rates: Rates::default(),
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             busy: Vec::new(),

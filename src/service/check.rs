@@ -1,10 +1,13 @@
 //! Check and route: collects the facts about a claimed message and has the policy decide.
 
+use std::time::Duration;
+
 use super::active::Active;
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::Decision;
 use super::inboxes::Coming;
+use super::waiting::Due;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
 use crate::bus::record::Target;
@@ -19,7 +22,7 @@ use crate::policy::{Refused, route::Standing};
 pub(super) const MAX_HOPS: u32 = 16;
 
 /// When a message is looked at again whose extension is just being loaded.
-const SOON_MS: u64 = 100;
+const SOON: Duration = Duration::from_millis(100);
 
 /// What is to become of a message.
 #[derive(Debug)]
@@ -30,8 +33,8 @@ pub enum Verdict {
     Loop(Refused, u32),
     /// The same message was there before, under this ticket.
     Duplicate(Option<Ticket>),
-    /// Not before this time, Unix milliseconds; why.
-    Wait(u64, &'static str),
+    /// Not before it is due; why.
+    Wait(Due, &'static str),
 }
 
 /// A message that passed, and what handling it needs to know.
@@ -65,6 +68,10 @@ pub(super) fn expired(message: &Message, now: Now) -> Option<Refused> {
     })
 }
 
+fn went_to(recipients: &[String], agent: &str) -> bool {
+    recipients.iter().any(|recipient| recipient == agent)
+}
+
 impl Active<'_> {
     pub(super) fn check(&mut self, claimed: &Claimed, now: Now) -> Result<Verdict, BusError> {
         let message = &claimed.message;
@@ -83,9 +90,9 @@ impl Active<'_> {
         if let Some(refused) = expired(message, now) {
             return Ok(Verdict::Refuse(refused));
         }
-        if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
+        if let Some((due, why)) = self.has_to_wait(claimed, now) {
             return Ok(match self.admit(claimed, None, now)? {
-                Ok(()) => Verdict::Wait(until, "notBefore"),
+                Ok(()) => Verdict::Wait(due, why),
                 Err(refused) => Verdict::Refuse(refused),
             });
         }
@@ -109,7 +116,7 @@ impl Active<'_> {
                 Recipient::One(_) | Recipient::Many(_) | Recipient::All => return Ok(Verdict::Refuse(refused)),
             },
             Err(refused) => match self.is_being_installed(claimed) {
-                true => return Ok(Verdict::Wait(now.wall_ms + SOON_MS, "its extension is being loaded")),
+                true => return Ok(Verdict::Wait(Due::At(now.mono + SOON), "its extension is being loaded")),
                 false => return Ok(Verdict::Refuse(self.set_aside(claimed).unwrap_or(refused))),
             },
             Ok(route) => route,
@@ -118,6 +125,26 @@ impl Active<'_> {
             return Ok(Verdict::Refuse(refused));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
+    }
+
+    /// Until when it is not to be handled, and why.
+    fn has_to_wait(&mut self, claimed: &Claimed, now: Now) -> Option<(Due, &'static str)> {
+        let turn = self.wait_for_turn(claimed, now);
+        let date = claimed.message.not_before().filter(|until| now.wall_ms < *until);
+        match date.filter(|until| Duration::from_millis(until - now.wall_ms) >= turn) {
+            Some(until) => Some((Due::Date(until), "notBefore")),
+            None => (!turn.is_zero()).then(|| (Due::At(now.mono + turn), "its sender's rate")),
+        }
+    }
+
+    fn wait_for_turn(&mut self, claimed: &Claimed, now: Now) -> Duration {
+        // What comes from the room or from `deferred/` has had its turn.
+        if claimed.known {
+            return Duration::ZERO;
+        }
+        let per_second = self.core.settings.limits.per_sender_per_second;
+        let running_ns = now.mono.saturating_duration_since(self.began).as_nanos() as u64;
+        Duration::from_nanos(self.rates.take_turn(claimed.message.sender(), per_second, running_ns))
     }
 
     /// Is it for an extension whose file is there, but not yet taken up?
@@ -160,7 +187,7 @@ impl Active<'_> {
         if claimed.known && seen.released {
             return None;
         }
-        if seen.digest == message.content_digest().to_string() {
+        if message.has_content(&seen.digest) {
             return Some(Verdict::Duplicate(Some(seen.ticket)));
         }
         Some(Verdict::Refuse(
@@ -183,19 +210,34 @@ impl Active<'_> {
         sent.max(self.hops_behind_answered(&claimed.message))
     }
 
+    /// The message that is answered went to the one who answers, and as a rule it came from one of those to whom the answer goes. In a
+    /// ring it did not; and whoever answers what was never sent to him is counted, too.
     fn hops_behind_answered(&self, message: &Message) -> u32 {
         let Some(asked) = message.in_reply_to() else { return 0 };
         if let Some(hops) = super::answer::hops_of_reply(asked.as_str()) {
             return hops.saturating_add(1);
         }
-        // The message that is answered was sent by one of those to whom the answer goes.
         let authors = match message.recipient() {
             Recipient::One(author) => std::slice::from_ref(author),
             Recipient::Many(authors) => authors,
             Recipient::All => &[],
         };
-        let behind = authors.iter().filter_map(|author| self.asked(author.as_str(), asked.as_str()));
-        behind.map(|seen| seen.hops.saturating_add(1)).max().unwrap_or(0)
+        let reader = message.sender().as_str();
+        let from_them: Vec<Seen> =
+            authors.iter().filter_map(|author| self.asked(author.as_str(), asked.as_str())).collect();
+        let received = from_them.iter().filter(|seen| went_to(&seen.recipients, reader)).map(|seen| seen.hops).max();
+        let behind = received
+            .or_else(|| self.hops_of_received(reader, asked.as_str()))
+            .or_else(|| from_them.iter().map(|seen| seen.hops).max());
+        behind.map_or(0, |hops| hops.saturating_add(1))
+    }
+
+    /// How deep in a chain the messages with this id are that went to `reader`, whoever sent them.
+    fn hops_of_received(&self, reader: &str, id: &str) -> Option<u32> {
+        let noted = self.undone().filter_map(|decision| decision.record.id.as_ref()).filter(|note| note.id == id);
+        let noted = noted.filter(|note| went_to(&note.recipients, reader)).map(|note| note.hops);
+        let known = self.ids.named(id).filter(|seen| went_to(&seen.recipients, reader)).map(|seen| seen.hops);
+        known.chain(noted).max()
     }
 
     fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {

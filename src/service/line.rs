@@ -15,7 +15,6 @@ use super::decide::{Decision, Handler};
 use super::drop_queue::BATCH;
 use super::gather::Candidate;
 use super::lanes::Job;
-use super::waiting::Due;
 
 /// So many files that were read are closed only when what is to be answered is answered.
 const KEPT_OPEN: usize = 4;
@@ -114,7 +113,7 @@ impl Active<'_> {
             Verdict::Refuse(refused) => self.dead(claimed, refused, None, None, 0, now)?,
             Verdict::Loop(refused, hops) => self.dead(claimed, refused, None, None, hops, now)?,
             Verdict::Duplicate(of) => self.duplicate(claimed, of, now),
-            Verdict::Wait(until, why) => self.wait(claimed, Due::Date(until), why, now),
+            Verdict::Wait(due, why) => self.wait(claimed, due, why, now),
         };
         self.unsettled.push(decision);
         Ok(())

@@ -43,8 +43,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Lists `deferred/`. What waits for a retry (a second attempt or a later one) is due after what is left of its wait, and never
-    /// after more than `longest`. For a first attempt the date counts: its message says `notBefore`.
+    /// Lists `deferred/`. For a first attempt whose message says `notBefore`, the date counts. What waits for anything else (a retry, its
+    /// turn) is due after what is left of its wait, and never after more than the longest wait for a retry.
     pub fn load(
         disk: &Disk,
         alive: Alive<'_>,
@@ -59,26 +59,26 @@ impl Waiting {
         for entry in disk.list(Path::new(layout::DEFERRED))? {
             let Some(file) = entry.name.to_str() else { continue };
             let Some(name) = WaitingName::parse(file) else { continue };
-            let due = if name.claim.attempt > 1 {
-                let left = Duration::from_millis(name.due_ms.saturating_sub(now.wall_ms)).min(longest);
-                Due::At(now.mono + left)
-            } else {
-                Due::Date(name.due_ms)
-            };
             if name.claim.attempt > 1 {
                 retried.insert(name.claim.ticket);
             }
-            found.push((name.claim.ticket, due, file.to_owned()));
+            found.push((name, file.to_owned()));
         }
         let mut earlier = history::earlier_attempts(disk, alive, &retried)?;
-        for (ticket, due, file) in found {
+        for (name, file) in found {
             alive()?;
-            let (sender, bytes) = sender_of(disk, &file, settings.bus.max_message_bytes)?;
+            let InFile { sender, bytes, not_before } = InFile::read(disk, &file, settings.bus.max_message_bytes)?;
             if let Some(sender) = &sender {
                 senders.add(sender, bytes);
             }
-            let earlier = earlier.remove(&ticket).unwrap_or_default();
-            waiting.add(ticket, due, Waiter { file, sender, bytes, earlier });
+            let WaitingName { due_ms, claim } = name;
+            let due = if claim.attempt == 1 && not_before == Some(due_ms) {
+                Due::Date(due_ms)
+            } else {
+                Due::At(now.mono + Duration::from_millis(due_ms.saturating_sub(now.wall_ms)).min(longest))
+            };
+            let earlier = earlier.remove(&claim.ticket).unwrap_or_default();
+            waiting.add(claim.ticket, due, Waiter { file, sender, bytes, earlier });
         }
         disk.for_each(Path::new(layout::HELD), |_, _| waiting.held += 1)?;
         Ok(waiting)
@@ -130,12 +130,24 @@ impl Waiting {
     }
 }
 
-/// Whose message it is, and how large. A file that cannot be read now is looked at when it is due.
-fn sender_of(disk: &Disk, file: &str, max_bytes: u64) -> Result<(Option<AgentId>, u64), BusError> {
-    let Ok(Some(bytes)) = disk.read(&Path::new(layout::DEFERRED).join(file), max_bytes) else { return Ok((None, 0)) };
-    let len = bytes.len() as u64;
-    let message = Message::parse(bytes, Given { file_identity: (0, 0), now_ms: 0 });
-    Ok((message.ok().map(|message| message.sender().clone()), len))
+/// What a file in `deferred/` says. One that cannot be read now is looked at when it is due.
+#[derive(Default)]
+struct InFile {
+    sender: Option<AgentId>,
+    bytes: u64,
+    not_before: Option<u64>,
+}
+
+impl InFile {
+    fn read(disk: &Disk, file: &str, max_bytes: u64) -> Result<InFile, BusError> {
+        let path = Path::new(layout::DEFERRED).join(file);
+        let Ok(Some(text)) = disk.read(&path, max_bytes) else { return Ok(InFile::default()) };
+        let bytes = text.len() as u64;
+        let Ok(message) = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }) else {
+            return Ok(InFile { bytes, ..InFile::default() });
+        };
+        Ok(InFile { sender: Some(message.sender().clone()), bytes, not_before: message.not_before() })
+    }
 }
 
 /// How much waits of each sender: deferred, and in the drop for a busy extension.
@@ -230,10 +242,12 @@ mod tests {
             std::fs::create_dir(bus.path().join(folder)).expect("a folder of the bus");
         }
         let now = Now { wall_ms: 100 * HOUR, mono: Instant::now() };
-        let message = r#"{"id":"a","sender":"alice","recipient":"bob","action":"x"}"#;
-        for (due, attempt) in [(now.wall_ms + 50, 2), (now.wall_ms + 90 * HOUR, 2), (now.wall_ms + HOUR, 1), (1, 3)] {
+        let at_date = now.wall_ms + HOUR;
+        let message = format!(r#"{{"id":"a","sender":"alice","recipient":"bob","action":"x","notBefore":{at_date}}}"#);
+        let waits = [(now.wall_ms + 50, 2), (now.wall_ms + 90 * HOUR, 2), (at_date, 1), (1, 3), (at_date + 1, 1)];
+        for (due, attempt) in waits {
             let name = format!("{due}.{attempt}.{}~x.json", Ticket::new());
-            std::fs::write(bus.path().join(layout::DEFERRED).join(name), message).expect("a message");
+            std::fs::write(bus.path().join(layout::DEFERRED).join(name), &message).expect("a message");
         }
         std::fs::write(bus.path().join(layout::DEFERRED).join("a stranger"), "").expect("a file");
         let disk = Disk::open(bus.path()).expect("the folder is there");
@@ -243,13 +257,13 @@ mod tests {
         let mut waiting =
             Waiting::load(&disk, &|| Ok(()), now, &settings, &mut senders).expect("the folder can be read");
         let alice = AgentId::parse("alice").expect("a name");
-        assert_eq!((waiting.len(), senders.of(&alice)), (4, (4, 4 * message.len() as u64)));
+        assert_eq!((waiting.len(), senders.of(&alice)), (5, (5, 5 * message.len() as u64)));
         let due = |waiting: &mut Waiting, after_ms: u64| {
             let now = Now { wall_ms: now.wall_ms, mono: now.mono + Duration::from_millis(after_ms) };
             std::iter::from_fn(|| waiting.pop_due(now)).count()
         };
-        // A wall clock that was set back for days made one of them due far too late.
-        assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 0, 1]);
+        // A wall clock that was set back made a retry, and one that waits for its turn, due far too late.
+        assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 0, 2]);
         assert_eq!(waiting.next(now), Some(Duration::from_millis(HOUR)));
     }
 

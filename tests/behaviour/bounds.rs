@@ -99,6 +99,59 @@ fn answers_to_several_are_stopped_too() {
     assert_eq!(bus.dead(), [("loop".into(), "17.json".into())]);
 }
 
+/// Each answers the one before him by writing to the one after him: the message that is answered came from neither end.
+#[test]
+fn a_ring_of_three_is_stopped() {
+    let bus = Session::new();
+    let ring = ["alice", "bob", "carol"];
+    bus.know(&ring).drop("0.json", message("m-0", "alice", "bob", "chat", "0")).once();
+    for n in 1..=17 {
+        let (from, to) = (ring[n % 3], ring[(n + 1) % 3]);
+        let more = format!(r#""inReplyTo":"m-{}""#, n - 1);
+        bus.drop(&format!("{n}.json"), message_with(&more, &format!("m-{n}"), from, to, "chat", "1")).once();
+        if bus.dead().is_empty() {
+            assert_eq!(bus.json(format!("inbox/{to}/m-{n}.json"))["delivery"]["hops"], n);
+        }
+    }
+    assert_eq!(bus.dead(), [("loop".into(), "17.json".into())]);
+}
+
+#[test]
+fn those_who_answer_by_writing_to_everybody_are_stopped() {
+    let bus = Session::new();
+    for agent in ["alice", "bob"] {
+        let text = r#"{"name":"it","version":"1","capabilities":[]}"#;
+        bus.drop(&format!("{agent}.json"), message(agent, agent, "postroom", "mcp.core.register", text));
+    }
+    bus.drop("x0.json", message("m-0", "alice", "*", "chat", "0")).once();
+    for n in 1..=17 {
+        let (from, to) = if n % 2 == 0 { ("alice", "bob") } else { ("bob", "alice") };
+        let more = format!(r#""inReplyTo":"m-{}""#, n - 1);
+        bus.drop(&format!("x{n}.json"), message_with(&more, &format!("m-{n}"), from, "*", "chat", "1")).once();
+        if bus.dead().is_empty() {
+            assert_eq!(bus.json(format!("inbox/{to}/m-{n}.json"))["delivery"]["hops"], n);
+        }
+    }
+    assert_eq!(bus.dead(), [("loop".into(), "x17.json".into())]);
+}
+
+/// Programs that count their messages use the same ids: only what went to the one who answers can be what is answered.
+#[test]
+fn anothers_message_with_the_same_id_is_not_the_one_that_is_answered() {
+    let bus = Session::new();
+    bus.know(&["alice", "bob", "carol", "dave"]).drop("0.json", message("0", "dave", "alice", "chat", "0")).once();
+    // Between alice and dave ids 1 to 10 are ever deeper in a chain.
+    for n in 1..=10 {
+        let (from, to) = if n % 2 == 0 { ("dave", "alice") } else { ("alice", "dave") };
+        let more = format!(r#""inReplyTo":"{}""#, n - 1);
+        bus.drop(&format!("{n}.json"), message_with(&more, &n.to_string(), from, to, "chat", "1")).once();
+    }
+    assert_eq!(bus.json("inbox/alice/9.reply.json")["delivery"]["hops"], 10);
+    bus.drop("c.json", message("10", "carol", "bob", "chat", "0")).once();
+    bus.drop("b.json", message_with(r#""inReplyTo":"10""#, "b", "bob", "dave", "other", "0")).once();
+    assert_eq!(bus.json("inbox/dave/b.json")["delivery"]["hops"], 1, "one more than carol's, not than dave's");
+}
+
 #[test]
 fn one_who_answers_the_answers_of_the_service_is_stopped() {
     let bus = Session::new();
@@ -211,6 +264,38 @@ fn there_may_be_so_many_agents() {
     let register = message("m-2", "agent-1", "postroom", "mcp.core.register", r#"{"name":"A","version":"1"}"#);
     bus.drop("4.json", register).once();
     assert!(bus.exists("agents/agent-1.json"));
+}
+
+#[test]
+fn what_comes_faster_than_its_sender_may_send_waits_for_its_turn() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 2");
+    bus.know(&["bob"]);
+    let text = |n: u32| message(&format!("m-{n}"), "alice", "bob", "note", "1");
+    bus.write_in_order((1..=4).map(|n| (format!("{n}.json"), text(n))));
+    bus.drop("5.json", message("c-1", "carol", "bob", "note", "1"));
+    let service = bus.serve();
+    bus.until("all messages", |bus| bus.ls("inbox/bob").len() == 5);
+    service.stop();
+    let steps: Vec<String> =
+        bus.steps(&["deferred", "delivered"]).into_iter().filter(|step| step.starts_with("m-")).collect();
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|n| format!("m-{n} delivered"));
+    let waited = ["m-3 deferred".to_owned(), "m-4 deferred".to_owned()];
+    assert_eq!(steps, [[first, second], waited, [third, fourth]].concat());
+    let deferred: Vec<_> = bus.journal().into_iter().filter(|line| line["step"] == "deferred").collect();
+    assert_eq!(string(&deferred[0], "message"), "its sender's rate");
+}
+
+#[test]
+fn a_duplicate_takes_nobodys_turn_and_a_date_is_not_kept_twice() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 1");
+    let far = r#""notBefore":4102444800000"#;
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bob", "note", "1"));
+    bus.drop("2.json", message("m-1", "alice", "bob", "note", "1"));
+    bus.drop("3.json", message_with(far, "m-2", "carol", "bob", "note", "1"));
+    bus.drop("4.json", message_with(far, "m-3", "carol", "bob", "note", "1")).once();
+    assert_eq!((bus.ls("inbox/bob"), bus.dead()), (vec!["m-1.json".to_owned()], vec![]));
+    let due: Vec<String> = bus.ls("deferred").iter().map(|name| name[..13].to_owned()).collect();
+    assert_eq!(due, ["4102444800000"; 2]);
 }
 
 #[test]

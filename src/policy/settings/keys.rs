@@ -8,7 +8,17 @@ pub(super) const KEYS: [(&str, &[&str]); 5] = [
     ("bus", &["durability", "grace_ms", "rescan_ms", "look_ms", "lease_looks", "max_message_bytes", "dedup_days"]),
     ("retry", &["attempts", "first_ms", "max_ms"]),
     ("retention", &["pack_days", "remove_days"]),
-    ("limits", &["per_sender_messages", "per_sender_bytes", "per_inbox_messages", "bus_messages", "agents"]),
+    (
+        "limits",
+        &[
+            "per_sender_messages",
+            "per_sender_bytes",
+            "per_inbox_messages",
+            "bus_messages",
+            "agents",
+            "per_sender_per_second",
+        ],
+    ),
     ("extensions", &["dir", "deadline_ms", "memory_bytes", "concurrency", "grants", "instance", "uses"]),
 ];
 
@@ -28,6 +38,7 @@ const COUNTS: &[&str] = &[
     "per_inbox_messages",
     "bus_messages",
     "agents",
+    "per_sender_per_second",
     "concurrency",
     "uses",
 ];

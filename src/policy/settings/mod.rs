@@ -84,6 +84,8 @@ pub struct Limits {
     pub per_inbox_messages: u64,
     pub bus_messages: u64,
     pub agents: u64,
+    /// Messages of one sender each second; what comes faster waits.
+    pub per_sender_per_second: u64,
 }
 
 impl Default for Bus {
@@ -120,6 +122,7 @@ impl Default for Limits {
             per_inbox_messages: 200_000,
             bus_messages: 1_000_000,
             agents: 10_000,
+            per_sender_per_second: 0,
         }
     }
 }
