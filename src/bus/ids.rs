@@ -1,8 +1,10 @@
 //! Which ids were seen: the memory against doing a thing twice, and of who was asked what.
 //!
-//! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. The lines are words
-//! between tabs: term, ticket, state, sender, id, digest, hops, recipients (commas), action. What a takeover left behind is told
-//! by the term. Everything here can be rebuilt from the journal.
+//! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. What a takeover left behind
+//! is told by the term. `line` is how a fact is written; `rebuild` makes the file of a day anew, from its journal, where it was removed.
+
+mod line;
+mod rebuild;
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -18,6 +20,7 @@ use super::layout::{self, Ticket};
 use super::record::{AnswerNote, IdNote, IdState};
 use super::room::Room;
 use super::time;
+use line::{FREE, Key, Line, RELEASED, USED};
 
 /// What is known of one (sender, id).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,23 +52,6 @@ pub struct Ids {
     torn: bool,
 }
 
-/// What a line is about. An answer is a fact of its own, under the asked message's key and the responder.
-enum Key<'a> {
-    Message { sender: &'a str, id: &'a str },
-    Answer { sender: &'a str, id: &'a str, responder: &'a str },
-}
-
-impl Key<'_> {
-    fn hash(&self, salt: u64) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        match self {
-            Key::Message { sender, id } => (0, sender, id, "", salt).hash(&mut hasher),
-            Key::Answer { sender, id, responder } => (1, sender, id, responder, salt).hash(&mut hasher),
-        }
-        hasher.finish()
-    }
-}
-
 /// So many messages with one id are found by it. More senders than this use the same id only where ids are mere counters; then some
 /// are not found, and a chain through them is counted as shorter than it is.
 const SHARES: u64 = 8;
@@ -81,59 +67,6 @@ fn name_hash(id: &str, share: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (id, share).hash(&mut hasher);
     hasher.finish()
-}
-
-/// One line, taken apart.
-struct Line<'a> {
-    ticket: &'a str,
-    state: &'a str,
-    sender: &'a str,
-    id: &'a str,
-    digest: &'a str,
-    hops: &'a str,
-    recipients: &'a str,
-    action: &'a str,
-}
-
-const USED: &str = "used";
-const RELEASED: &str = "released";
-const FREE: &str = "free";
-const ANSWERED: &str = "answered";
-
-impl<'a> Line<'a> {
-    fn parse(line: &'a str) -> Option<Line<'a>> {
-        let mut words = line.split('\t');
-        words.next()?.parse::<u64>().ok()?;
-        let mut word = || words.next();
-        Some(Line {
-            ticket: word()?,
-            state: word()?,
-            sender: word()?,
-            id: word()?,
-            digest: word()?,
-            hops: word()?,
-            recipients: word()?,
-            action: word()?,
-        })
-    }
-
-    fn key(&self) -> Key<'a> {
-        if self.state == ANSWERED {
-            Key::Answer { sender: self.sender, id: self.id, responder: self.recipients }
-        } else {
-            Key::Message { sender: self.sender, id: self.id }
-        }
-    }
-
-    fn is_about(&self, key: &Key) -> bool {
-        match (self.key(), key) {
-            (Key::Message { sender, id }, Key::Message { sender: s, id: i }) => sender == *s && id == *i,
-            (Key::Answer { sender, id, responder }, Key::Answer { sender: s, id: i, responder: r }) => {
-                sender == *s && id == *i && responder == *r
-            }
-            (Key::Message { .. }, Key::Answer { .. }) | (Key::Answer { .. }, Key::Message { .. }) => false,
-        }
-    }
 }
 
 impl Seen {
@@ -162,8 +95,10 @@ impl Seen {
 }
 
 impl Ids {
-    /// Reads what there is: whether a day is too old, [`Ids::forget_old`] decides, where the clock is trusted.
-    pub fn load(disk: &Disk, room: &Room, keep_days: u32) -> Result<Ids, BusError> {
+    /// Reads what there is: whether a day is too old, [`Ids::forget_old`] decides, where the clock is trusted. Days without a file
+    /// get one.
+    pub fn load(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<Ids, BusError> {
+        rebuild::missing(disk, room, keep_days, now_ms)?;
         let mut ids = Ids {
             term: room.term,
             keep_days,
@@ -290,32 +225,20 @@ impl Ids {
 
     /// Notes the id of a finished message. Becomes visible with [`Ids::flush`].
     pub fn note(&mut self, ticket: Ticket, note: &IdNote) {
-        let state = match note.state {
-            IdState::Used => USED,
-            IdState::Released => RELEASED,
-        };
-        let (term, recipients) = (self.term, note.recipients.join(","));
-        let IdNote { sender, id, digest, hops, action, .. } = note;
-        let about = format_args!("{sender}\t{id}\t{digest}\t{hops}\t{recipients}\t{action}");
-        self.add(format_args!("{term}\t{ticket}\t{state}\t{about}\n"));
+        self.pending.push(self.waiting.len());
+        line::write_note(&mut self.waiting, self.term, ticket, note);
     }
 
     /// Notes that a message was answered by one of its recipients.
     pub fn note_answer(&mut self, ticket: Ticket, note: &AnswerNote) {
-        let AnswerNote { sender, id, responder } = note;
-        let term = self.term;
-        self.add(format_args!("{term}\t{ticket}\t{ANSWERED}\t{sender}\t{id}\t\t0\t{responder}\t\n"));
+        self.pending.push(self.waiting.len());
+        line::write_answer(&mut self.waiting, self.term, ticket, note);
     }
 
     /// Makes a released id free for another message.
     pub fn free(&mut self, ticket: Ticket, sender: &str, id: &str) {
-        let term = self.term;
-        self.add(format_args!("{term}\t{ticket}\t{FREE}\t{sender}\t{id}\t\t0\t\t\n"));
-    }
-
-    fn add(&mut self, line: std::fmt::Arguments<'_>) {
         self.pending.push(self.waiting.len());
-        self.waiting.write_fmt(line).expect("writing to memory does not fail");
+        line::write_free(&mut self.waiting, self.term, ticket, sender, id);
     }
 
     /// Writes what waits, with one write of whole lines, and enters it into the index.

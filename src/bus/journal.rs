@@ -75,9 +75,19 @@ struct Finished<'a> {
     story: &'a Story,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
+    /// How many messages, each caused by the one before, led to it.
+    #[serde(skip_serializing_if = "is_nought")]
+    hops: u32,
+    /// It is the answer to the message that it names.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_answer: bool,
     /// Where the message's own file is now.
     now_at: PathBuf,
     effects: Vec<EffectLine<'a>>,
+}
+
+fn is_nought(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Journal {
@@ -129,6 +139,8 @@ impl Journal {
         let more = Finished {
             story: &record.story,
             digest: record.id.as_ref().map(|note| note.digest.as_str()),
+            hops: record.id.as_ref().map_or(0, |note| note.hops),
+            is_answer: record.answers.is_some(),
             now_at: record.finish.path(),
             effects: effects.collect(),
         };

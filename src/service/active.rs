@@ -136,7 +136,7 @@ impl<'a> Active<'a> {
         term::take_others(disk, &room)?;
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
-        let mut ids = Ids::load(disk, &room, settings.bus.dedup_days)?;
+        let mut ids = Ids::load(disk, &room, settings.bus.dedup_days, now.wall_ms)?;
         let recovered =
             recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
         if recovered.rooms > 0 {

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::guests::looping_on_long_payloads;
+use crate::guests::{echoing, failing_before, looping_on_long_payloads, refusing};
 use crate::session::{Session, echo, message, message_with};
 
 #[test]
@@ -131,7 +131,10 @@ fn ids_are_forgotten_after_the_days_that_are_set() {
         let [today] = <[String; 1]>::try_from(bus.ls(".postroom/ids")).unwrap();
         let date: jiff::civil::Date = today.parse().unwrap();
         let old = date.checked_sub(jiff::Span::new().days(days)).unwrap().to_string();
-        std::fs::rename(bus.path(".postroom/ids").join(today), bus.path(".postroom/ids").join(old)).unwrap();
+        // With its journal, from which they would be made anew.
+        for folder in [".postroom/ids", "archive"] {
+            std::fs::rename(bus.path(folder).join(&today), bus.path(folder).join(&old)).unwrap();
+        }
     };
     bus.know(&["bob"]).drop("1.json", &text).once();
     bus.remove("inbox/bob/m-1.json");
@@ -142,4 +145,51 @@ fn ids_are_forgotten_after_the_days_that_are_set() {
     bus.drop("3.json", &text).once();
     assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
     assert_eq!(bus.json("inbox/bob/m-1.json")["payload"], json!(1));
+}
+
+/// The lines of every day's ids that are not about what is free again.
+fn remembered(bus: &Session) -> Vec<String> {
+    let days = bus.ls(".postroom/ids").into_iter();
+    let texts: String = days.map(|day| bus.text(format!(".postroom/ids/{day}"))).collect();
+    let mut lines: Vec<String> = texts.lines().filter(|line| !line.contains("\tfree\t")).map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn what_is_remembered_comes_from_the_journal_where_its_file_was_removed() {
+    let bus = Session::new();
+    bus.install("ext", &[echoing()]).install("later", &[failing_before(2)]).install("no", &[refusing("no", "{}")]);
+    bus.know(&["bob", "carol"]);
+    bus.drop("1.json", message("m-1", "alice", "bob", "chat", "1"));
+    bus.drop("2.json", message("m-2", "alice", r#"["bob","carol","nobody"]"#, "chat", "1"));
+    bus.drop("3.json", echo("m-3", "alice", "1")).drop("4.json", message("m-4", "alice", "ext", "do", "1"));
+    bus.drop("5.json", message("m-5", "alice", "later", "do", "1"))
+        .drop("6.json", message("m-6", "alice", "no", "do", "1"));
+    bus.drop("7.json", message_with(r#""notBefore":4102444800000"#, "m-7", "alice", "bob", "note", "1"));
+    let service = bus.serve();
+    bus.until("all answers", |bus| ["m-5", "m-6"].iter().all(|id| bus.exists(format!("inbox/alice/{id}.reply.json"))));
+    for (id, from, to, asked) in
+        [("b-1", "bob", "alice", "m-1"), ("b-2", "bob", "alice", "m-2"), ("b-3", "alice", "bob", "b-1")]
+    {
+        let text = message_with(&format!(r#""inReplyTo":"{asked}""#), id, from, to, "chat", "2");
+        bus.drop(&format!("{id}.json"), text);
+        bus.until("it was finished", |bus| bus.steps(&["finished"]).contains(&format!("{id} finished")));
+    }
+    service.stop();
+    let before = remembered(&bus);
+    // All messages, three answers, and m-5 twice: it was deferred.
+    assert_eq!(before.len(), 7 + 3 + 3 + 1, "{before:#?}");
+    for day in bus.ls(".postroom/ids") {
+        bus.remove(&format!(".postroom/ids/{day}"));
+    }
+    bus.drop("8.json", message("m-3", "alice", "postroom", "mcp.core.echo", "1"));
+    bus.drop("9.json", message_with(r#""inReplyTo":"m-1""#, "b-4", "bob", "alice", "chat", "\"again\"")).once();
+    // The duplicates leave nothing to remember; what was dead may come again.
+    assert_eq!(remembered(&bus), before);
+    assert_eq!(bus.steps(&["duplicate"]), ["m-3 duplicate", "b-4 duplicate"]);
+    bus.remove("inbox/alice/m-6.reply.json")
+        .drop("10.json", message("m-6", "alice", "ext", "do", "\"another\""))
+        .once();
+    assert_eq!(bus.json("inbox/alice/m-6.reply.json")["payload"], "another");
 }

@@ -27,7 +27,7 @@ fn a_copied_record_keeps_the_boot_in_which_it_was_decided() {
     let OldRoom { room, mut log, .. } = bus.room(2, bus.here());
     term::take_others(&bus.disk, &room).expect("taken over");
     let mut journal = Journal::new("first".into(), room.term);
-    let mut ids = Ids::load(&bus.disk, &room, 30).expect("ids");
+    let mut ids = Ids::load(&bus.disk, &room, 30, 0).expect("ids");
     recover::recover(&bus.disk, &room, &mut log, &mut journal, &mut ids, Durability::Process, now_ms())
         .expect_err("there is no inbox");
     let copied = bus::log::read(&bus.disk, &room.path).expect("its log").records;

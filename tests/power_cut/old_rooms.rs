@@ -133,7 +133,7 @@ impl OldRoom<'_> {
 
     /// The id stands in the file of ids, too, as it was written before the power went.
     pub fn note_id(&self, record: &Record) {
-        let mut ids = Ids::load(&self.bus.disk, &self.room, 30).expect("ids");
+        let mut ids = Ids::load(&self.bus.disk, &self.room, 30, 0).expect("ids");
         ids.note(record.claim.ticket, record.id.as_ref().expect("a record with an id"));
         ids.flush(&self.bus.disk, now_ms()).expect("flushed");
     }

@@ -1,0 +1,128 @@
+//! The ids of a day, made anew from its journal: for whoever has removed the file of a day that is to be remembered. Without it the
+//! messages of that day would be handled again if they came again.
+//!
+//! A day that is packed is left out. The file comes about in the room and gets its name in one step, so it is whole, and a service that
+//! was replaced adds none.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use serde::Deserialize;
+
+use super::{AnswerNote, BusError, Disk, DiskError, EntryKind, IdNote, IdState, Room, Ticket, line, path_of, time};
+use crate::bus::disk::Moved;
+use crate::bus::journal;
+use crate::bus::layout::{self, ClaimName};
+
+/// So much is collected before it is written.
+const CHUNK: usize = 1 << 20;
+
+/// What is needed of a line of the journal.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    step: String,
+    ticket: String,
+    term: u64,
+    outcome: String,
+    id: String,
+    sender: String,
+    recipient: String,
+    action: String,
+    by: Option<String>,
+    in_reply_to: Option<String>,
+    /// Absent where the id was not used up.
+    digest: Option<String>,
+    #[serde(default)]
+    hops: u32,
+    #[serde(default)]
+    is_answer: bool,
+    #[serde(default)]
+    effects: Vec<Effect>,
+}
+
+#[derive(Deserialize)]
+struct Effect {
+    to: std::path::PathBuf,
+}
+
+/// Makes the files that are missing of the last `keep_days` days.
+pub fn missing(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<(), BusError> {
+    let there: HashSet<std::ffi::OsString> =
+        disk.list(Path::new(layout::IDS))?.into_iter().map(|entry| entry.name).collect();
+    let today = time::day(now_ms);
+    for entry in disk.list(Path::new(layout::ARCHIVE))? {
+        let Some(day) = entry.name.to_str().filter(|day| time::is_day(day)) else { continue };
+        let is_old = time::days_between(day, &today).is_none_or(|age| age > i64::from(keep_days));
+        let is_folder = matches!(entry.kind, EntryKind::Folder | EntryKind::Unknown);
+        if is_folder && !is_old && !there.contains(entry.name.as_os_str()) {
+            rebuild(disk, room, day)?;
+        }
+    }
+    Ok(())
+}
+
+fn rebuild(disk: &Disk, room: &Room, day: &str) -> Result<(), BusError> {
+    let from = journal::journal_path(day);
+    let Some(fd) = disk.open_beneath(&from, OFlags::RDONLY)? else { return Ok(()) };
+    // What is left of it by a crash, recovery removes.
+    let made = room.file(format!("gone-ids-{day}"));
+    let mut file = disk.open_append(&made).map_err(|error| room.missing(disk, error))?;
+    let failed = |e| DiskError::new("append to", &made, e);
+    let mut lines = Vec::new();
+    for (number, told) in BufReader::with_capacity(CHUNK, File::from(fd)).split(b'\n').enumerate() {
+        if number % 4096 == 0 {
+            room.beat_if_due(disk)?;
+        }
+        let told = told.map_err(|e| DiskError::new("read", &from, e))?;
+        add(&mut lines, &told);
+        if lines.len() >= CHUNK {
+            file.write_all(&lines).map_err(failed)?;
+            lines.clear();
+        }
+    }
+    file.write_all(&lines).map_err(failed)?;
+    file.sync_all().map_err(|e| DiskError::new("sync", &made, e))?;
+    match disk.rename_new(&made, &path_of(day))? {
+        Moved::Done => Ok(()),
+        Moved::Taken => disk.remove_file(&made).map(|_| ()).map_err(BusError::from),
+        Moved::Gone => Err(room.missing(disk, DiskError::new("rename", &made, rustix::io::Errno::NOENT))),
+    }
+}
+
+/// Adds what a line of the journal tells of an id. Of most lines nothing.
+fn add(lines: &mut Vec<u8>, told: &[u8]) {
+    let Ok(told) = serde_json::from_slice::<Told>(told) else { return };
+    let is_end = matches!(told.step.as_str(), "finished" | "deferred" | "held");
+    let Some(ticket) = Ticket::parse(&told.ticket).filter(|_| is_end) else { return };
+    if let (true, Some(asked)) = (told.is_answer, &told.in_reply_to) {
+        let note = AnswerNote { sender: told.recipient.clone(), id: asked.clone(), responder: told.sender.clone() };
+        line::write_answer(lines, told.term, ticket, &note);
+    }
+    let recipients = told.recipients();
+    let Some(digest) = told.digest else { return };
+    let state = if told.outcome == "dead" { IdState::Released } else { IdState::Used };
+    let Told { sender, id, action, hops, .. } = told;
+    line::write_note(lines, told.term, ticket, &IdNote { state, sender, id, digest, recipients, action, hops });
+}
+
+impl Told {
+    /// Who may answer it: as it is noted when the message is decided.
+    fn recipients(&self) -> Vec<String> {
+        match (self.outcome.as_str(), &self.by) {
+            ("split", _) => {
+                let part = |effect: &Effect| ClaimName::parse(effect.to.file_name()?.to_str()?)?.recipient;
+                // The star says that the answers are told apart by name.
+                std::iter::once("*".to_owned()).chain(self.effects.iter().filter_map(part)).collect()
+            }
+            // An extension is named with its version and hash.
+            ("replied" | "handled" | "delivered" | "deferred", Some(by)) => {
+                by.split_whitespace().next().map(str::to_owned).into_iter().collect()
+            }
+            _ => vec![self.recipient.clone()],
+        }
+    }
+}
