@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use postroom::bus::Disk;
 use postroom::bus::disk::{Moved, Sync};
 use postroom::message::{AgentId, Code, Given, Message};
+use postroom::policy::Settings;
 use uuid::Uuid;
 
 use super::ext::place;
@@ -12,8 +13,8 @@ use super::workspace::Workspace;
 use super::{Exit, Failure, text, units};
 
 /// Checks a message's text as the service will, so that a bad one is refused where it is written.
-pub fn check(written: String, workspace: &Workspace) -> Result<Message, Failure> {
-    let max = workspace.settings.bus.max_message_bytes;
+pub fn check(written: String, workspace: &Workspace, settings: &Settings) -> Result<Message, Failure> {
+    let max = settings.bus.max_message_bytes;
     if written.len() as u64 > max {
         let says = format!("too-large: the message has {} bytes, more than the {max} allowed", written.len());
         return Err(Failure::new(Exit::Refused, says).with_hint("the limit is bus.max_message_bytes in postroom.toml"));

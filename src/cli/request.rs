@@ -111,7 +111,7 @@ fn wait(
 fn serve_once(workspace: &Workspace, format: Format) -> Result<(), Failure> {
     let config = Config {
         bus: workspace.bus.clone(),
-        settings: workspace.settings.clone(),
+        settings: workspace.settings()?,
         settings_file: None,
         force_file_system: false,
     };

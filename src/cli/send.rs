@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::letter::{self, Letter};
 use super::print::Format;
+use super::workspace::sync;
 use super::{Exit, Failure, Global, drop, print};
 
 /// Drop a message and print its id
@@ -35,8 +36,9 @@ struct Sent {
 impl Send {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
-        let message = drop::check(self.letter.write()?, &workspace)?;
-        let dropped_as = drop::drop(&workspace.disk()?, &message, workspace.sync())?;
+        let settings = workspace.settings()?;
+        let message = drop::check(self.letter.write()?, &workspace, &settings)?;
+        let dropped_as = drop::drop(&workspace.disk()?, &message, sync(&settings))?;
         let recipients = letter::words(message.recipient());
         let reply_at = (recipients.len() == 1 && recipients[0] != "*")
             .then(|| layout::inbox(message.sender().as_str()).join(layout::reply_name(message.id().as_str(), None, 1)));

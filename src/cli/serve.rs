@@ -26,8 +26,8 @@ impl Serve {
         let format = global.format();
         let config = Config {
             settings_file: Some(settings_path(&workspace.bus)),
+            settings: workspace.settings()?,
             bus: workspace.bus,
-            settings: workspace.settings,
             force_file_system: self.force_file_system,
         };
         let service = Service::new(config, move |notice| say(notice, format));

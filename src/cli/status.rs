@@ -77,11 +77,16 @@ struct Inbox {
 
 impl Status {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let view = global.workspace()?.view()?;
+        let workspace = global.workspace()?;
+        let view = workspace.view()?;
         let report = look(&view, units::now_ms())?;
         match global.format() {
             Format::Json => print::json(&report)?,
             Format::Text => print::text(&shown(&report))?,
+        }
+        // No service starts with them, and one that runs goes on with those that it began with.
+        if let Err(wrong) = workspace.settings() {
+            wrong.report();
         }
         Ok(Exit::Ok)
     }

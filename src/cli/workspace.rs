@@ -1,5 +1,5 @@
 //! Which bus a command is about: `--bus DIR`, or the nearest `ai-communication/` upward from the current folder; and the
-//! settings beside it.
+//! settings beside it, which are read by those that do something: looking must be possible also where they are wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,11 @@ use postroom::policy::settings::Durability;
 
 use super::{Exit, Failure, text};
 
-/// A bus that is there, with its settings.
+/// A bus that is there.
 #[derive(Debug)]
 pub struct Workspace {
     /// The bus folder.
     pub bus: PathBuf,
-    pub settings: Settings,
 }
 
 impl Workspace {
@@ -23,8 +22,12 @@ impl Workspace {
     pub fn find(named: Option<&Path>) -> Result<Workspace, Failure> {
         let bus = folder(named)?;
         View::open(&bus)?;
-        let settings = settings(&bus)?;
-        Ok(Workspace { bus, settings })
+        Ok(Workspace { bus })
+    }
+
+    /// The settings beside it.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        settings(&self.bus)
     }
 
     /// For looking only.
@@ -36,13 +39,13 @@ impl Workspace {
     pub fn disk(&self) -> Result<Disk, Failure> {
         Ok(Disk::open(&self.bus)?)
     }
+}
 
-    /// Must a file that we write survive a power cut?
-    pub fn sync(&self) -> postroom::bus::disk::Sync {
-        match self.settings.bus.durability {
-            Durability::Full => postroom::bus::disk::Sync::Now,
-            Durability::Process => postroom::bus::disk::Sync::Later,
-        }
+/// Must a file that we write survive a power cut?
+pub fn sync(settings: &Settings) -> postroom::bus::disk::Sync {
+    match settings.bus.durability {
+        Durability::Full => postroom::bus::disk::Sync::Now,
+        Durability::Process => postroom::bus::disk::Sync::Later,
     }
 }
 

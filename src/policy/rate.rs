@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn of_many_senders_only_those_are_kept_who_have_taken_turns_ahead() {
         let mut rates = Rates::default();
-        (0..9).for_each(|_| drop(rates.take_turn(&agent("busy"), 1, 0)));
+        let ahead = (0..9).map(|_| rates.take_turn(&agent("busy"), 1, 0)).max();
+        assert_eq!(ahead, Some(8 * SECOND_NS));
         // In the second for which a turn counts there are never more than a thousand of these.
         for number in 0..8_000 {
             rates.take_turn(&agent(&format!("once-{number}")), 1, number * MS);

@@ -172,10 +172,10 @@ impl Active<'_> {
                 return Err(error);
             }
         };
-        let unfit = |state, code, message: &str| {
+        let unfit = |state, refusal| {
             let dropped_as = format!("{}.json", ready.name.stem);
             let claim = Claim { name: ready.name.clone(), dropped_as, state };
-            Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal(code, message)) })
+            Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) })
         };
         Ok(match read {
             claim::Read::Message(claim, bytes) => match Message::parse(bytes, given(&claim.state)) {
@@ -199,8 +199,8 @@ impl Active<'_> {
                 self.busy.push(ready);
                 None
             }
-            claim::Read::TooLarge(state) => unfit(state, Code::TooLarge, TOO_LARGE),
-            claim::Read::NotAFile(state) => unfit(state, Code::NotARegularFile, NOT_A_FILE),
+            claim::Read::TooLarge(state) => unfit(state, too_large(state.bytes, max)),
+            claim::Read::NotAFile(state) => unfit(state, refusal(Code::NotARegularFile, NOT_A_FILE)),
         })
     }
 
@@ -214,7 +214,9 @@ impl Active<'_> {
             // Its writer may set the rights after the name.
             Found::Unreadable(state) => return Ok(self.unfit_after_grace(name, state, UNREADABLE_REFUSAL, now)),
             Found::BeingWritten(state) => self.drop.being_written(&name, state),
-            Found::TooLarge(state, _) => return Ok(self.unfit_after_grace(name, state, TOO_LARGE_REFUSAL, now)),
+            Found::TooLarge(state, _) => {
+                return Ok(self.unfit_after_grace(name, state, || too_large(state.bytes, max), now));
+            }
             Found::File(opened) if claim::has_other_links(&opened.state) => {
                 let state = opened.state;
                 return Ok(self.unfit_after_grace(name, state, || refusal(Code::NotARegularFile, HARD_LINK), now));
@@ -327,8 +329,10 @@ const UNREADABLE_REFUSAL: fn() -> Refusal = || Refusal {
     ..refusal(Code::NotARegularFile, UNREADABLE)
 };
 const HARD_LINK: &str = "the file has another name elsewhere (a hard link), through which it could change";
-const TOO_LARGE: &str = "the file is larger than bus.max_message_bytes allows";
-const TOO_LARGE_REFUSAL: fn() -> Refusal = || refusal(Code::TooLarge, TOO_LARGE);
+
+fn too_large(bytes: u64, max: u64) -> Refusal {
+    refusal(Code::TooLarge, &format!("the file has {bytes} bytes; bus.max_message_bytes allows {max}"))
+}
 
 fn refusal(code: Code, message: &str) -> Refusal {
     let hint = match code {

@@ -240,6 +240,10 @@ fn files_over_the_limit_are_refused_unread() {
     let mut dead = bus.dead();
     dead.sort();
     assert_eq!(dead, ["over.json", "sparse.json"].map(|name| ("too-large".into(), name.into())));
+    let mut says: Vec<String> = bus.whys().iter().map(|why| string(why, "message")).collect();
+    says.sort();
+    let sizes = ["1001", "4398046511104"];
+    assert_eq!(says, sizes.map(|size| format!("the file has {size} bytes; bus.max_message_bytes allows 1000")));
 }
 
 #[test]

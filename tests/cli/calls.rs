@@ -93,6 +93,11 @@ fn a_refusal_comes_with_the_hint_of_its_reason() {
     };
     assert!(after("hlper").contains("helper") && !after("xyzzy").contains("helper"), "{ran:?}");
     assert!(after("xyzzy").contains("hint:"), "{ran:?}");
+    assert!(ran.err.contains("hlper: unknown-recipient: "), "the service speaks for it: {ran:?}");
+    // Who was refused is not silent.
+    let ran =
+        bus.run(&["call", "--to", "hlper", "--to", "helper", "--action", "a", "--timeout", "100ms"]).fails_with(4);
+    assert!(ran.err.contains("from helper within"), "{ran:?}");
     service.stop();
 }
 

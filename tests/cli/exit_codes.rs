@@ -154,10 +154,19 @@ fn elsewhere_is_8() {
 fn settings_are_9() {
     let bus = Bus::new();
     std::fs::write(bus.settings(), "[bus]\ndurabilty = \"full\"\n").expect("written");
-    for command in [&["serve", "--once"][..], &["status"], &["send", "--to", "a", "--action", "b"]] {
+    for command in
+        [&["serve", "--once"][..], &["call", "--to", "a", "--action", "b"], &["send", "--to", "a", "--action", "b"]]
+    {
         let ran = bus.run(command).fails_with(9);
         assert!(ran.err.contains("postroom.toml: unknown key \"durabilty\" in [bus]"), "{ran:?}");
         assert!(ran.err.contains("hint: did you mean \"durability\"?"), "{ran:?}");
+    }
+    // Whoever looks what is the matter sees the bus, and what is wrong.
+    let ran = bus.run(&["status"]).ok();
+    assert!(ran.out.contains("none is active") && ran.err.contains("unknown key \"durabilty\" in [bus]"), "{ran:?}");
+    for command in [&["list"][..], &["agents"], &["dead-letter", "list"], &["trace", "x"], &["recv", "cli"]] {
+        let ran = bus.run(command);
+        assert!(!ran.err.contains("durabilty"), "{ran:?}");
     }
 }
 
@@ -172,7 +181,7 @@ fn settings_are_refused_in_the_words_of_the_file() {
         ("[retention]\nremove_days = 3\n", "retention.remove_days (3) must not be less than retention.pack_days (7)"),
     ] {
         std::fs::write(bus.settings(), text).expect("written");
-        let ran = bus.run(&["status"]).fails_with(9);
+        let ran = bus.run(&["serve", "--once"]).fails_with(9);
         assert!(ran.err.contains(says), "{ran:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! The answers to one message, as files in its sender's inbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use postroom::bus::disk::Disk;
@@ -88,11 +88,24 @@ impl<'a> Answers<'a> {
         &self.came
     }
 
-    /// Who has not answered.
+    /// Who has not answered, and for whom nobody has.
     pub fn missing(&self) -> Vec<String> {
-        let named = letter::words(self.asked.recipient());
-        let answered = |name: &String| self.came.values().any(|reply| reply.sender().as_str() == name);
-        named.into_iter().filter(|name| !answered(name)).collect()
+        let speakers: BTreeSet<String> = self.came.iter().map(|(path, reply)| self.speaks_for(path, reply)).collect();
+        letter::words(self.asked.recipient()).into_iter().filter(|name| !speakers.contains(name)).collect()
+    }
+
+    /// Whose answer it is. For a recipient to whom a delivery was refused the service answers, under that one's name.
+    pub fn speaks_for(&self, path: &Path, reply: &Message) -> String {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_under = |name: &String| {
+            let stem = layout::reply_stem(self.asked.id().as_str(), Some(name));
+            file.strip_prefix(&stem).is_some_and(|rest| rest.starts_with(['.', '~']))
+        };
+        let names = match self.asked.recipient() {
+            Recipient::Many(_) if reply.sender().is_postroom() => letter::words(self.asked.recipient()),
+            Recipient::Many(_) | Recipient::One(_) | Recipient::All => Vec::new(),
+        };
+        names.into_iter().find(is_under).unwrap_or_else(|| reply.sender().to_string())
     }
 
     /// How many there will be; of `*` as many as are wanted.

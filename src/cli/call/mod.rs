@@ -13,7 +13,7 @@ use postroom::message::{ErrorBody, Message, MessageId, Recipient};
 use super::letter::Letter;
 use super::print::Format;
 use super::wait::{Watch, deadline, is_over};
-use super::workspace::is_unattended;
+use super::workspace::{is_unattended, sync};
 use super::{Exit, Failure, Global, dead_letter, drop, print, text, units};
 use answers::Answers;
 use earlier::Follower;
@@ -53,18 +53,19 @@ enum End {
 impl Call {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
-        let asked = drop::check(self.letter.write()?, &workspace)?;
+        let settings = workspace.settings()?;
+        let asked = drop::check(self.letter.write()?, &workspace, &settings)?;
         let (disk, view) = (workspace.disk()?, workspace.view()?);
         let inbox = layout::inbox(asked.sender().as_str());
         disk.make_folder(&inbox)?;
         let watch = Watch::on(&[&workspace.bus.join(&inbox)]);
         let mut answers = Answers::to(&asked, &disk)?;
         let mut journal = Follower::new(&view, &asked)?;
-        let dropped = drop::drop(&disk, &asked, workspace.sync())?;
+        let dropped = drop::drop(&disk, &asked, sync(&settings))?;
         let end = self.wait(&watch, &view, &mut answers, || {
             let is_duplicate = journal.sees_duplicate(&dropped)?;
             journal.take_everybody().into_iter().for_each(say_how_many);
-            let given = || earlier::answers_given(&view, &asked, workspace.settings.bus.dedup_days);
+            let given = || earlier::answers_given(&view, &asked, settings.bus.dedup_days);
             is_duplicate.then(given).transpose()
         })?;
         let hint = |error: &ErrorBody| dead_letter::hint(&view, &asked, &dropped, error);
@@ -138,7 +139,10 @@ impl Call {
             }
             match format {
                 Format::Json => print::stranger_json(reply.text().as_str())?,
-                Format::Text => show_text(reply, names_them.then_some(reply.sender().as_str()), hint)?,
+                Format::Text => {
+                    let name = names_them.then(|| answers.speaks_for(path, reply));
+                    show_text(reply, name.as_deref(), hint)?;
+                }
             }
             if !self.keep {
                 disk.remove_file(path)?;
