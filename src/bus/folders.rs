@@ -74,7 +74,7 @@ impl Folders {
     }
 
     fn get(&mut self, disk: &Disk, path: &Path) -> Result<&OwnedFd, BusError> {
-        if !self.open.get(path.as_os_str()).is_some_and(|open| open.is_sure) {
+        if !self.is_sure(disk, path)? {
             let folder = match disk.open_folder(path)? {
                 Some(folder) => folder,
                 None => {
@@ -87,6 +87,15 @@ impl Folders {
             self.open.insert(path.as_os_str().to_owned(), Open { folder, looked, is_sure: true });
         }
         Ok(&self.open[path.as_os_str()].folder)
+    }
+
+    /// Is it open for this batch? What was opened for an earlier one is looked at.
+    fn is_sure(&mut self, disk: &Disk, path: &Path) -> Result<bool, BusError> {
+        match self.open.get(path.as_os_str()) {
+            None => Ok(false),
+            Some(open) if open.is_sure => Ok(true),
+            Some(_) => Ok(disk.stat(path)?.is_some_and(|stat| self.confirm(path, &stat))),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskError, EntryKind};
 use super::error::BusError;
+use super::journal;
 use super::layout::{self, Ticket};
 use super::record::{AnswerNote, IdNote, IdState};
 use super::room::Room;
@@ -258,13 +259,8 @@ impl Ids {
         };
         let Some(file) = &self.days[number].1 else { return Ok(()) };
         let failed = |e| DiskError::new("append to", &path, e);
-        let end = file.metadata().map_err(failed)?.len();
-        if self.torn && end > 0 {
-            let mut last = [0];
-            file.read_exact_at(&mut last, end - 1).map_err(failed)?;
-            if last != *b"\n" {
-                (&*file).write_all(b"\n").map_err(failed)?;
-            }
+        if self.torn && !journal::ends_with_newline(file).map_err(failed)? {
+            (&*file).write_all(b"\n").map_err(failed)?;
         }
         self.torn = true;
         (&*file).write_all(&self.waiting).map_err(failed)?;

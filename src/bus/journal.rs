@@ -201,7 +201,8 @@ pub fn length(disk: &Disk, day: &str) -> Result<u64, BusError> {
     Ok(disk.stat(&journal_path(day))?.map_or(0, |stat| stat.st_size as u64))
 }
 
-fn ends_with_newline(file: &File) -> std::io::Result<bool> {
+/// Is the last line of an appended file whole?
+pub(super) fn ends_with_newline(file: &File) -> std::io::Result<bool> {
     use std::os::unix::fs::FileExt;
     let len = file.metadata()?.len();
     if len == 0 {
