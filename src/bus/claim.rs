@@ -268,9 +268,14 @@ pub enum Read {
     BeingWritten,
     TooLarge(FileState),
     NotAFile(FileState),
+    /// This process may not read it: it was claimed to be moved aside for that, or its rights were changed since.
+    Unreadable(FileState),
+    /// It has another name elsewhere.
+    Linked(FileState),
 }
 
-/// Reads a claim that is in the room already: one that was adopted, resumed, split off or retried.
+/// Reads a claim that is in the room already: one that was adopted, resumed, split off or retried. It may have been claimed unread,
+/// to be moved aside, by a service that did not get so far.
 pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result<Read, BusError> {
     let path = room.file(name.file_name());
     let Some(stat) = disk.stat(&path)? else {
@@ -283,8 +288,14 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
     if state.bytes > max_bytes {
         return Ok(Read::TooLarge(state));
     }
-    let Some(fd) = disk.open_beneath(&path, OFlags::RDONLY)? else {
-        return Err(room.missing(disk, DiskError::new("read", &path, Errno::NOENT)));
+    if has_other_links(&state) {
+        return Ok(Read::Linked(state));
+    }
+    let fd = match disk.open_beneath(&path, OFlags::RDONLY) {
+        Ok(Some(fd)) => fd,
+        Ok(None) => return Err(room.missing(disk, DiskError::new("read", &path, Errno::NOENT))),
+        Err(error) if error.is_not_permitted() => return Ok(Read::Unreadable(state)),
+        Err(error) => return Err(error.into()),
     };
     if hold(&fd) == Writers::Some {
         return Ok(Read::BeingWritten);

@@ -32,6 +32,16 @@ impl DiskError {
         Errno::from_io_error(&self.source)
     }
 
+    /// The system does not let this process do it.
+    pub fn is_not_permitted(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ACCESS | Errno::PERM))
+    }
+
+    /// Something is short that all have to share: descriptors, memory. It says nothing of the path.
+    pub fn is_shortage(&self) -> bool {
+        matches!(self.errno(), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR))
+    }
+
     /// The path, or a folder on the way to it, is not there.
     pub fn is_not_found(&self) -> bool {
         self.errno() == Some(Errno::NOENT)

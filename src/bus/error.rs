@@ -23,6 +23,8 @@ pub enum BusError {
     OtherHost { host: String },
     /// The active service runs in another mount namespace (a container).
     OtherNamespace { pid: u32 },
+    /// It was tried for long enough; what was being done, and why it failed.
+    GaveUp { what: String },
     /// The file system cannot keep the promises (network, synced by a cloud program), and nobody insisted.
     Unsafe { path: PathBuf, what: String },
 }
@@ -42,6 +44,9 @@ impl BusError {
             }
             BusError::OtherNamespace { .. } => {
                 Some("run all services of a bus inside the same container, or all outside".into())
+            }
+            BusError::GaveUp { .. } => {
+                Some("what was accepted stays on the bus, and the next service goes on with it".into())
             }
             BusError::Unsafe { .. } => {
                 Some("put the bus on a local file system, or insist with --force-file-system".into())
@@ -70,6 +75,7 @@ impl fmt::Display for BusError {
             BusError::OtherNamespace { pid } => {
                 write!(f, "the active service (process {pid}) runs in another mount namespace")
             }
+            BusError::GaveUp { what } => write!(f, "gave up: {what}"),
             BusError::Unsafe { path, what } => write!(f, "{} is on {what}", path.display()),
         }
     }
@@ -86,6 +92,7 @@ impl std::error::Error for BusError {
             | BusError::Damaged { .. }
             | BusError::OtherHost { .. }
             | BusError::OtherNamespace { .. }
+            | BusError::GaveUp { .. }
             | BusError::Unsafe { .. } => None,
         }
     }

@@ -1,13 +1,14 @@
 //! Which ids were seen: the memory against doing a thing twice, and of who was asked what.
 //!
-//! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. What a takeover left behind
-//! is told by the term. `line` is how a fact is written; `rebuild` makes the file of a day anew, from its journal, where it was removed.
+//! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. What cannot be read now is an
+//! error: "not seen" would be a lie. `line` is how a fact is written; `rebuild` makes the file of a day anew, from its journal, where it
+//! was removed.
 
 mod line;
 mod rebuild;
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io::{Seek, Write};
@@ -50,7 +51,19 @@ pub struct Ids {
     waiting: Vec<u8>,
     /// Where in `waiting` each line begins.
     pending: Vec<usize>,
+    written: Written,
     torn: bool,
+}
+
+/// Lines that stand in a file and not all in the index.
+#[derive(Debug, Default)]
+struct Written {
+    text: Vec<u8>,
+    /// Where in `text` those begin that are not.
+    starts: VecDeque<usize>,
+    day: u32,
+    /// Of the text in the file.
+    offset: u64,
 }
 
 /// So many messages with one id are found by it. More senders than this use the same id only where ids are mere counters; then some
@@ -108,6 +121,7 @@ impl Ids {
             named: HashMap::new(),
             waiting: Vec::new(),
             pending: Vec::new(),
+            written: Written::default(),
             torn: true,
         };
         for entry in disk.list(Path::new(layout::IDS))? {
@@ -144,84 +158,95 @@ impl Ids {
             if let Some(parsed) =
                 line.strip_suffix(b"\n").and_then(|l| std::str::from_utf8(l).ok()).and_then(Line::parse)
             {
-                self.enter(&parsed.key(), parsed.state, number, offset);
+                self.enter(&parsed, number, offset)?;
             }
             offset += read as u64;
         }
     }
 
-    /// Puts a fact into the index. Another key with the same hash moves on to the next salt.
-    fn enter(&mut self, key: &Key, state: &str, day: u32, offset: u64) {
-        if let (Key::Message { sender, id }, USED) = (key, state) {
+    /// Puts a fact into the index. Another key with the same hash moves on to the next salt. A line that frees an id is about what its own
+    /// ticket has noted, and nothing else: a service that does not know yet that it was replaced may append it late.
+    fn enter(&mut self, line: &Line, day: u32, offset: u64) -> Result<(), DiskError> {
+        let key = line.key();
+        if let (Key::Message { sender, id }, USED) = (&key, line.state) {
             self.named.insert(name_hash(id, share(sender)), (day, offset));
         }
         for salt in 0.. {
             let hash = key.hash(salt);
             let Some(at) = self.index.get(&hash).copied() else {
-                if state != FREE {
+                if line.state != FREE {
                     self.index.insert(hash, (day, offset));
                 }
-                return;
+                return Ok(());
             };
-            let same = match self.read_line(at) {
-                Some(text) => Line::parse(&text).is_none_or(|line| line.is_about(key)),
-                None => true,
-            };
-            if same {
-                if state == FREE {
-                    self.index.remove(&hash);
-                } else {
-                    self.index.insert(hash, (day, offset));
-                }
-                return;
+            let text = self.read_line(at)?;
+            let there = text.as_deref().and_then(Line::parse);
+            if there.as_ref().is_some_and(|there| !there.is_about(&key)) {
+                continue;
             }
+            if line.state != FREE {
+                self.index.insert(hash, (day, offset));
+            } else if there.is_none_or(|there| there.ticket == line.ticket) {
+                self.index.remove(&hash);
+            }
+            return Ok(());
         }
+        Ok(())
     }
 
-    fn read_line(&self, (day, offset): (u32, u64)) -> Option<String> {
-        let file = self.days.get(day as usize)?.1.as_ref()?;
+    fn read_line(&self, (day, offset): (u32, u64)) -> Result<Option<String>, DiskError> {
+        let Some((name, Some(file))) = self.days.get(day as usize) else { return Ok(None) };
         let mut text = Vec::new();
         let mut chunk = [0; 1024];
         loop {
-            let read = file.read_at(&mut chunk, offset + text.len() as u64).ok()?;
+            let read = file
+                .read_at(&mut chunk, offset + text.len() as u64)
+                .map_err(|e| DiskError::new("read", path_of(name), e))?;
             if let Some(end) = chunk[..read].iter().position(|b| *b == b'\n') {
                 text.extend_from_slice(&chunk[..end]);
-                return String::from_utf8(text).ok();
+                return Ok(String::from_utf8(text).ok());
             }
             text.extend_from_slice(&chunk[..read]);
             if read == 0 {
-                // The line is still waiting to be written, or the file was cut: nothing more is to be had.
-                return None;
+                // The file was cut: nothing more is to be had.
+                return Ok(None);
             }
         }
     }
 
-    fn find(&self, key: &Key) -> Option<String> {
+    fn find(&self, key: &Key) -> Result<Option<String>, DiskError> {
         for salt in 0.. {
-            let at = *self.index.get(&key.hash(salt))?;
-            let text = self.read_line(at)?;
+            let Some(at) = self.index.get(&key.hash(salt)) else { break };
+            let Some(text) = self.read_line(*at)? else { break };
             if Line::parse(&text).is_some_and(|line| line.is_about(key)) {
-                return Some(text);
+                return Ok(Some(text));
             }
         }
-        None
+        Ok(None)
     }
 
     /// What is known of this message.
-    pub fn seen(&self, sender: &str, id: &str) -> Option<Seen> {
-        Seen::of(&Line::parse(&self.find(&Key::Message { sender, id })?)?)
+    pub fn seen(&self, sender: &str, id: &str) -> Result<Option<Seen>, BusError> {
+        let text = self.find(&Key::Message { sender, id })?;
+        Ok(text.as_deref().and_then(Line::parse).as_ref().and_then(Seen::of))
     }
 
     /// What is known of the messages with this id, whoever sent them (of very many the newest).
-    pub fn named<'a>(&'a self, id: &'a str) -> impl Iterator<Item = Seen> + 'a {
-        let texts = (0..SHARES).filter_map(move |share| self.read_line(*self.named.get(&name_hash(id, share))?));
-        texts.filter_map(move |text| Line::parse(&text).filter(|line| line.id == id).as_ref().and_then(Seen::of))
+    pub fn named(&self, id: &str) -> Result<Vec<Seen>, BusError> {
+        let mut found = Vec::new();
+        for share in 0..SHARES {
+            let Some(at) = self.named.get(&name_hash(id, share)) else { continue };
+            let text = self.read_line(*at)?;
+            let line = text.as_deref().and_then(Line::parse).filter(|line| line.id == id);
+            found.extend(line.as_ref().and_then(Seen::of));
+        }
+        Ok(found)
     }
 
     /// The ticket of `responder`'s answer to this message, if there was one.
-    pub fn answer_of(&self, sender: &str, id: &str, responder: &str) -> Option<Ticket> {
+    pub fn answer_of(&self, sender: &str, id: &str, responder: &str) -> Result<Option<Ticket>, BusError> {
         let text = self.find(&Key::Answer { sender, id, responder })?;
-        Ticket::parse(Line::parse(&text)?.ticket)
+        Ok(text.as_deref().and_then(Line::parse).and_then(|line| Ticket::parse(line.ticket)))
     }
 
     /// Notes the id of a finished message. Becomes visible with [`Ids::flush`].
@@ -242,17 +267,21 @@ impl Ids {
         line::write_free(&mut self.waiting, self.term, ticket, sender, id);
     }
 
-    /// Writes what waits, with one write of whole lines, and enters it into the index.
-    pub fn flush(&mut self, disk: &Disk, now_ms: u64) -> Result<(), BusError> {
+    /// Writes what waits to the file of `day`, or of a later one that there is, with one write of whole lines; and enters it into the
+    /// index. After an error it can be called again.
+    pub fn flush(&mut self, disk: &Disk, day: &str) -> Result<(), BusError> {
+        self.enter_written()?;
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let today = time::day(now_ms);
-        let path = path_of(&today);
-        let number = match self.days.iter().position(|(day, _)| *day == today) {
+        // Files are read in the order of their days: what is said last must stand in the last one.
+        let newest = self.days.iter().map(|(day, _)| day.as_str()).max().unwrap_or_default();
+        let day = newest.max(day).to_owned();
+        let path = path_of(&day);
+        let number = match self.days.iter().position(|(there, _)| *there == day) {
             Some(number) => number,
             None => {
-                self.days.push((today, Some(disk.open_append(&path)?)));
+                self.days.push((day, Some(disk.open_append(&path)?)));
                 self.torn = true;
                 self.days.len() - 1
             }
@@ -267,18 +296,29 @@ impl Ids {
         self.torn = false;
         // Where this write ended, whatever a service that was replaced has appended meanwhile.
         let end = (&*file).stream_position().map_err(failed)?.saturating_sub(self.waiting.len() as u64);
-        let waiting = std::mem::take(&mut self.waiting);
-        for start in std::mem::take(&mut self.pending) {
-            let line = waiting[start..].split(|b| *b == b'\n').next().unwrap_or_default();
-            if let Some(line) = std::str::from_utf8(line).ok().and_then(Line::parse) {
-                self.enter(&line.key(), line.state, number as u32, end + start as u64);
+        let text = std::mem::take(&mut self.waiting);
+        let starts = std::mem::take(&mut self.pending).into();
+        self.written = Written { text, starts, day: number as u32, offset: end };
+        self.enter_written()
+    }
+
+    fn enter_written(&mut self) -> Result<(), BusError> {
+        let Written { text, mut starts, day, offset } = std::mem::take(&mut self.written);
+        while let Some(start) = starts.front().copied() {
+            let line = text[start..].split(|b| *b == b'\n').next().unwrap_or_default();
+            if let Some(line) = std::str::from_utf8(line).ok().and_then(Line::parse)
+                && let Err(error) = self.enter(&line, day, offset + start as u64)
+            {
+                self.written = Written { text, starts, day, offset };
+                return Err(error.into());
             }
+            starts.pop_front();
         }
         Ok(())
     }
 
     pub fn is_flushed(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.written.starts.is_empty()
     }
 
     /// How many facts are known.

@@ -120,8 +120,8 @@ impl Journal {
         self.next += 1;
     }
 
-    /// Adds the line that tells a message's whole story.
-    pub fn finished(&mut self, disk: &Disk, record: &Record, message: &[u8]) {
+    /// Adds the line that tells a message's whole story, where its file is archived; for one that is not, to the journal of `day`.
+    pub fn finished(&mut self, disk: &Disk, day: &str, record: &Record, message: &[u8]) {
         let effects = record.effects.iter().map(|effect| EffectLine {
             to: effect.to.path(Path::new("")),
             pieces: effect
@@ -144,13 +144,16 @@ impl Journal {
             now_at: record.finish.path(),
             effects: effects.collect(),
         };
-        let day = day_of(record);
+        let day = match &record.finish {
+            Finish::Archive { day: archived, .. } => archived.as_str(),
+            Finish::Deferred { .. } | Finish::Held { .. } | Finish::DeadLetter { .. } => day,
+        };
         let step = match record.finish {
             Finish::Deferred { .. } => "deferred",
             Finish::Held { .. } => "held",
             Finish::Archive { .. } | Finish::DeadLetter { .. } => "finished",
         };
-        self.step(disk, &day, record.story.at, step, &record.claim, &more);
+        self.step(disk, day, record.story.at, step, &record.claim, &more);
     }
 
     /// Writes what waits.
@@ -181,14 +184,6 @@ impl Journal {
     /// Is everything written?
     pub fn is_flushed(&self) -> bool {
         self.waiting.is_empty()
-    }
-}
-
-/// The day (UTC) whose journal tells of this record.
-pub fn day_of(record: &Record) -> String {
-    match &record.finish {
-        Finish::Archive { day, .. } => day.clone(),
-        Finish::Deferred { .. } | Finish::Held { .. } | Finish::DeadLetter { .. } => super::time::day(record.story.at),
     }
 }
 

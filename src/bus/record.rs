@@ -58,6 +58,14 @@ impl Target {
         }
     }
 
+    /// Whose registration it changes.
+    pub fn registration(&self) -> Option<&String> {
+        match self {
+            Target::Agent { agent } | Target::AgentGone { agent } => Some(agent),
+            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::State { .. } => None,
+        }
+    }
+
     /// The last part of the final path.
     pub fn file_name(&self) -> String {
         match self {

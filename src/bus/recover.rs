@@ -21,7 +21,7 @@ use super::layout::{self, ClaimName, Ticket};
 use super::log::{self, Durability, Log, Note};
 use super::power_cut::{self, Undone};
 use super::publish;
-use super::record::{Finish, IdNote, IdState, Record, Target};
+use super::record::{Finish, IdNote, IdState, Record};
 use super::room::Room;
 
 /// A claim that recovery found undecided, now in the own room.
@@ -57,7 +57,7 @@ pub(super) struct Remains {
     damaged: Vec<PathBuf>,
 }
 
-/// Works off everything in the rooms that were taken over. Nothing may be claimed before this has succeeded.
+/// Works off everything in the rooms that were taken over. Nothing may be claimed before this has succeeded. `day`: which it is now.
 pub fn recover(
     disk: &Disk,
     room: &Room,
@@ -65,7 +65,7 @@ pub fn recover(
     journal: &mut Journal,
     ids: &mut Ids,
     durability: Durability,
-    now_ms: u64,
+    day: &str,
 ) -> Result<Recovered, BusError> {
     let mut recovered = Recovered::default();
     loop {
@@ -103,9 +103,9 @@ pub fn recover(
                 disk.sync_folder(path)?;
             }
         }
-        carry_out(disk, room, &remains, &told, journal, ids)?;
+        carry_out(disk, room, &remains, &told, journal, ids, day)?;
         journal.flush(disk)?;
-        ids.flush(disk, now_ms)?;
+        ids.flush(disk, day)?;
         adopt(disk, room, &remains, &mut recovered)?;
         for path in &remains.rooms {
             remove_room(disk, path, &mut recovered)?;
@@ -227,6 +227,7 @@ fn carry_out(
     told: &HashSet<(Ticket, u32)>,
     journal: &mut Journal,
     ids: &mut Ids,
+    day: &str,
 ) -> Result<(), BusError> {
     let mut folders = Folders::default();
     let latest = remains.latest();
@@ -237,7 +238,7 @@ fn carry_out(
         let stayed = record.place.same_mount(&room.place);
         if remains.is_resumed(record) {
             if !stayed && power_cut::is_undone(disk, remains, &latest, index)? == Undone::Yes {
-                forget(ids, &mut noted, record);
+                forget(ids, &mut noted, record)?;
             }
             continue;
         }
@@ -246,25 +247,25 @@ fn carry_out(
             publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
             publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
         } else if let Undone::Yes = power_cut::carry_out(disk, room, remains, &latest, index, &mut folders)? {
-            forget(ids, &mut noted, record);
+            forget(ids, &mut noted, record)?;
             continue;
         }
         if let Some(note) = &record.id {
             noted.insert((&note.sender, &note.id), (record.claim.ticket, note));
         }
         if let Some(note) = &record.answers
-            && ids.answer_of(&note.sender, &note.id, &note.responder).is_none()
+            && ids.answer_of(&note.sender, &note.id, &note.responder)?.is_none()
         {
             ids.note_answer(record.claim.ticket, note);
         }
         if !told.contains(&(record.claim.ticket, record.claim.attempt)) {
             let message = disk.read(&record.finish.path(), u64::MAX).ok().flatten().unwrap_or_default();
-            journal.finished(disk, record, &message);
+            journal.finished(disk, day, record, &message);
         }
     }
     for ((sender, id), (ticket, note)) in noted {
         let is_released = note.state == IdState::Released;
-        let seen = ids.seen(sender, id);
+        let seen = ids.seen(sender, id)?;
         if seen.is_none_or(|seen| seen.ticket.uuid != ticket.uuid || seen.released != is_released) {
             ids.note(ticket, note);
         }
@@ -274,15 +275,16 @@ fn carry_out(
 
 /// The message is back in the drop, as if it had never been claimed: no record of it, and no line in the file of ids, may make
 /// a duplicate of it. Where another ticket has the id by now, it stays that one's.
-fn forget<'a>(ids: &mut Ids, noted: &mut Noted<'a>, record: &'a Record) {
-    let Some(note) = &record.id else { return };
+fn forget<'a>(ids: &mut Ids, noted: &mut Noted<'a>, record: &'a Record) -> Result<(), BusError> {
+    let Some(note) = &record.id else { return Ok(()) };
     let (ticket, key) = (record.claim.ticket, (note.sender.as_str(), note.id.as_str()));
     if noted.get(&key).is_some_and(|(of, _)| of.uuid == ticket.uuid) {
         noted.remove(&key);
     }
-    if ids.seen(key.0, key.1).is_some_and(|seen| seen.ticket.uuid == ticket.uuid) {
+    if ids.seen(key.0, key.1)?.is_some_and(|seen| seen.ticket.uuid == ticket.uuid) {
         ids.free(ticket, key.0, key.1);
     }
+    Ok(())
 }
 
 impl Remains {
@@ -304,10 +306,8 @@ impl Remains {
 
     /// Does a later record change the registration of this agent?
     pub(super) fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
-        self.records[index + 1..].iter().flat_map(|record| &record.effects).any(|effect| match &effect.to {
-            Target::Agent { agent: other } | Target::AgentGone { agent: other } => other == agent,
-            Target::Inbox { .. } | Target::Room { .. } | Target::Why { .. } | Target::State { .. } => false,
-        })
+        let later = self.records[index + 1..].iter().flat_map(|record| &record.effects);
+        later.filter_map(|effect| effect.to.registration()).any(|other| other == agent)
     }
 }
 

@@ -51,12 +51,15 @@ struct FileLine<'a> {
     text: &'a str,
 }
 
-/// The last day of which there is something in the archive.
-pub fn newest_day(disk: &Disk) -> Result<Option<String>, BusError> {
+/// The days of which there is something in the archive, the last first.
+pub fn newest_days(disk: &Disk) -> Result<Vec<String>, BusError> {
     let entries = disk.list(Path::new(layout::ARCHIVE))?;
     let names = entries.iter().filter_map(|entry| entry.name.to_str());
     let days = names.map(|name| packed_day(name).map_or(name, |(day, _)| day)).filter(|day| time::is_day(day));
-    Ok(days.max().map(str::to_owned))
+    let mut days: Vec<String> = days.map(str::to_owned).collect();
+    days.sort_unstable_by(|one, other| other.cmp(one));
+    days.dedup();
+    Ok(days)
 }
 
 /// The oldest day folder that is at least `days` old. With 0 no day ever is.
@@ -265,7 +268,7 @@ mod tests {
         }
         let disk = Disk::open(top.path()).expect("opened");
         let now_ms = 1_800_000_000_000;
-        assert_eq!(newest_day(&disk).expect("listed").as_deref(), Some("2024-10-28"));
+        assert_eq!(newest_days(&disk).expect("listed")[0], "2024-10-28");
         assert_eq!(day_to_pack(&disk, 1, now_ms).expect("listed"), None);
         remove_old(&disk, Path::new("room"), 1, now_ms).expect("removed");
         let mut left: Vec<_> =

@@ -66,7 +66,9 @@ impl From<BusError> for Failure {
             BusError::NotABus { .. } | BusError::NewerFormat { .. } | BusError::Moved { .. } => Exit::NoBus,
             BusError::OtherHost { .. } | BusError::OtherNamespace { .. } => Exit::Elsewhere,
             BusError::Unsafe { .. } => Exit::UnsafeFileSystem,
-            BusError::RoomGone | BusError::Disk(_) | BusError::Damaged { .. } => Exit::Failure,
+            BusError::RoomGone | BusError::Disk(_) | BusError::Damaged { .. } | BusError::GaveUp { .. } => {
+                Exit::Failure
+            }
         };
         let failure = Failure::new(exit, text::sentence(&error.to_string()));
         let hint = match &error {

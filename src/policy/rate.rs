@@ -36,6 +36,12 @@ impl Rates {
         self.free_at.insert(sender.clone(), free_at.saturating_add(interval));
         (free_at - now_ns).saturating_sub(SECOND_NS - interval)
     }
+
+    /// A message of `sender` has its turn at this time: it was given before there was this memory of it.
+    pub fn has_turn(&mut self, sender: &AgentId, at_ns: u64) {
+        let free_at = self.free_at.entry(sender.clone()).or_default();
+        *free_at = (*free_at).max(at_ns.saturating_add(SECOND_NS));
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +73,14 @@ mod tests {
         let mut rates = Rates::default();
         assert_eq!([0, 1, 2].map(|n| rates.take_turn(&agent("a"), 1, 0).checked_div(SECOND_NS) == Some(n)), [true; 3]);
         assert_eq!([0; 9].map(|now| rates.take_turn(&agent("b"), 0, now)), [0; 9]);
+    }
+
+    #[test]
+    fn turns_that_were_given_before_come_first() {
+        let (mut rates, mut restarted) = (Rates::default(), Rates::default());
+        let waits: Vec<u64> = (0..7).map(|_| rates.take_turn(&agent("a"), 4, 0)).collect();
+        waits.iter().filter(|wait| **wait > 0).for_each(|wait| restarted.has_turn(&agent("a"), *wait));
+        assert_eq!(restarted.take_turn(&agent("a"), 4, 0), rates.take_turn(&agent("a"), 4, 0));
     }
 
     #[test]

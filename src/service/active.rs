@@ -46,7 +46,15 @@ use super::{Core, Mode};
 pub struct Ready {
     pub name: ClaimName,
     pub suspect: bool,
+    /// It was deferred until then, Unix milliseconds.
+    pub waited_until: Option<u64>,
     pub earlier: Vec<EarlierAttempt>,
+}
+
+impl Ready {
+    pub fn new(name: ClaimName) -> Ready {
+        Ready { name, suspect: false, waited_until: None, earlier: Vec::new() }
+    }
 }
 
 /// Why the loop ended.
@@ -74,6 +82,8 @@ pub struct Active<'a> {
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) rates: Rates,
+    /// Dead letters that are in the room again by a request that is not answered yet.
+    pub(super) retried: Vec<ClaimName>,
     pub(super) inboxes: Inboxes,
     /// Claims in the room that nobody works on yet.
     pub(super) ready: VecDeque<Ready>,
@@ -88,6 +98,8 @@ pub struct Active<'a> {
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
     /// Decided in the log, not yet published and finished, and not with the publisher.
+    /// How many decisions this service has made.
+    pub(super) decided: u64,
     pub(super) unfinished: Vec<Arc<Decision>>,
     pub(super) publisher: Publisher,
     pub(super) ahead: Ahead,
@@ -103,6 +115,10 @@ pub struct Active<'a> {
     pub(super) coming: HashSet<AgentId>,
     pub(super) calendar: Calendar,
     pub(super) trouble: Trouble,
+    /// What failed last.
+    pub(super) wrong: String,
+    /// A message in `deferred/` that is due could not be taken back, and none since could.
+    pub(super) resume_failed: bool,
     pub(super) stop_at: Option<Instant>,
     /// The file system could not be synced: the log is never begun again in this term.
     pub(super) pinned: bool,
@@ -136,9 +152,13 @@ impl<'a> Active<'a> {
         term::take_others(disk, &room)?;
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
+        let days = retention::newest_days(disk)?;
+        let dates = Dates::begin(now, &days);
+        let mut calendar = Calendar::begin(days.into_iter().next());
+        calendar.set(now.wall_ms, dates.belief());
         let mut ids = Ids::load(disk, &room, settings.bus.dedup_days, now.wall_ms)?;
         let recovered =
-            recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), now.wall_ms)?;
+            recover::recover(disk, &room, &mut log, &mut journal, &mut ids, core.durability(), &calendar.day)?;
         if recovered.rooms > 0 {
             let (rooms, decided, undecided) = (recovered.rooms, recovered.records, recovered.adopted.len());
             core.say(&Notice::Recovered { rooms, decided, undecided });
@@ -148,8 +168,8 @@ impl<'a> Active<'a> {
         }
         let mut registry = Registry::default();
         registry.refresh(disk)?;
-        let mut senders = Senders::default();
-        let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders)?;
+        let (mut senders, mut rates) = (Senders::default(), Rates::default());
+        let waiting = Waiting::load(disk, &|| room.beat_if_due(disk), now, settings, &mut senders, &mut rates)?;
         let state = Arc::new(StateStore::new(disk.clone()));
         let (host, runtime) = core.installed.current();
         let extensions = host.packages().map(described).collect();
@@ -157,7 +177,7 @@ impl<'a> Active<'a> {
         let room = Arc::new(room);
         let publisher = Publisher::new(core.disk.clone(), room.clone(), core.wake.clone());
         let ready = recovered.adopted.into_iter();
-        let ready = ready.map(|adopted| Ready { name: adopted.name, suspect: adopted.suspect, earlier: Vec::new() });
+        let ready = ready.map(|adopted| Ready { suspect: adopted.suspect, ..Ready::new(adopted.name) });
         let mut active = Active {
             core,
             room,
@@ -172,7 +192,8 @@ impl<'a> Active<'a> {
             state,
             waiting,
             senders,
-            rates: Rates::default(),
+            rates,
+            retried: Vec::new(),
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             busy: Vec::new(),
@@ -182,6 +203,7 @@ impl<'a> Active<'a> {
             in_flight: HashSet::new(),
             read: Vec::new(),
             unsettled: Vec::new(),
+            decided: 0,
             unfinished: Vec::new(),
             publisher,
             ahead: Ahead::default(),
@@ -191,8 +213,10 @@ impl<'a> Active<'a> {
             inbox_states: RefCell::default(),
             inbox_names: InboxNames::default(),
             coming: HashSet::new(),
-            calendar: Calendar::default(),
+            calendar,
             trouble: Trouble::default(),
+            wrong: String::new(),
+            resume_failed: false,
             stop_at: None,
             // Recovery has published deliveries of a split into the room, too, and those no list names yet.
             relist: recovered.rooms > 0,
@@ -204,10 +228,13 @@ impl<'a> Active<'a> {
             scan_at: now.mono,
             beat_at: now.mono,
             tend_at: now.mono,
-            dates: Dates::begin(now, retention::newest_day(disk)?.as_deref()),
+            dates,
         };
-        if recovered.rooms > 0 {
-            active.checkpoint(now)?;
+        if recovered.rooms > 0
+            && let Err(error) = active.checkpoint(now)
+            && !active.pinned
+        {
+            return Err(error);
         }
         // While this service stood by, the folder may have changed: what is for a new extension is not to be refused.
         active.take_up_extensions();
@@ -225,6 +252,9 @@ impl<'a> Active<'a> {
             let now = Now::get();
             match self.turn(now) {
                 Ok(()) => {
+                    if self.drop.is_empty() && self.ready.is_empty() && !self.resume_failed {
+                        self.trouble.all_looked_through();
+                    }
                     if self.unfinished.is_empty() && self.publisher.is_idle() {
                         self.trouble.end_aside();
                     }
@@ -238,12 +268,17 @@ impl<'a> Active<'a> {
                     if self.trouble.begin(now.mono) {
                         self.core.say(&Notice::Trouble { what: error.to_string() });
                     }
+                    self.wrong = error.to_string();
                 }
                 Err(error) => {
                     // What still runs could not be decided on this bus any more.
                     self.lanes.cancel_running();
                     return Err(error);
                 }
+            }
+            if mode == Mode::Once && self.trouble.lasts(now.mono) >= super::PATIENCE {
+                self.lanes.cancel_running();
+                return Err(BusError::GaveUp { what: self.wrong });
             }
             self.hurry(now);
             if self.is_overdue(now) {
@@ -298,6 +333,7 @@ impl<'a> Active<'a> {
             self.requested = true;
             self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
+            self.trouble.look_again();
         }
         if std::mem::take(&mut self.look_at_extensions) && self.stop_at.is_none() {
             self.take_up_extensions();
@@ -313,7 +349,7 @@ impl<'a> Active<'a> {
             self.tend_at = now.mono + TEND;
             self.tend(now)?;
         }
-        self.calendar.set(now.wall_ms);
+        self.look_at_clock(now);
         self.calendar.choose_folder(&self.core.disk)?;
         self.pass(now)?;
         if !self.has_work() {
@@ -325,6 +361,15 @@ impl<'a> Active<'a> {
             self.ahead.make(&self.core.disk, &self.room)?;
         }
         Ok(())
+    }
+
+    /// One message cannot be worked on: the others go on, and it is tried again. An error of the pass if there are no others.
+    pub(super) fn one_failed(&mut self, error: BusError, is_alone: bool, now: Now) -> Result<(), BusError> {
+        self.wrong = error.to_string();
+        if self.trouble.begin_single(now.mono) {
+            self.core.say(&Notice::Trouble { what: self.wrong.clone() });
+        }
+        if is_alone { Err(error) } else { Ok(()) }
     }
 
     /// Lists everything with the next turn.

@@ -24,9 +24,17 @@ pub(super) fn reply_id(hops: u32, ticket: Ticket) -> MessageId {
 
 /// The hops that [`reply_id`] wrote into an id.
 pub fn hops_of_reply(id: &str) -> Option<u32> {
+    parts_of_reply(id).map(|(hops, _)| hops)
+}
+
+/// The ticket of the message that a reply with this id answers.
+pub(super) fn ticket_of_reply(id: &str) -> Option<Ticket> {
+    parts_of_reply(id).map(|(_, ticket)| ticket)
+}
+
+fn parts_of_reply(id: &str) -> Option<(u32, Ticket)> {
     let (hops, ticket) = id.strip_prefix('r')?.split_once('.')?;
-    Ticket::parse(ticket)?;
-    hops.parse().ok()
+    Some((hops.parse().ok()?, Ticket::parse(ticket)?))
 }
 
 impl Active<'_> {

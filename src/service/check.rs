@@ -68,6 +68,15 @@ pub(super) fn expired(message: &Message, now: Now) -> Option<Refused> {
     })
 }
 
+/// It would wait, only to be refused then.
+fn expires_before_its_time(message: &Message) -> Option<Refused> {
+    let (from, until) = (message.not_before()?, message.expires_at()?);
+    (until <= from).then(|| {
+        Refused::new(Code::Expired, "its expiresAt is not later than its notBefore, so it could never be handled")
+            .with_hint("send it again with a later expiresAt")
+    })
+}
+
 fn went_to(recipients: &[String], agent: &str) -> bool {
     recipients.iter().any(|recipient| recipient == agent)
 }
@@ -84,26 +93,26 @@ impl Active<'_> {
         if let Some(refused) = self.killed_too_often(claimed) {
             return Ok(Verdict::Refuse(refused));
         }
-        if let Some(verdict) = self.seen_before(claimed) {
+        if let Some(verdict) = self.seen_before(claimed)? {
             return Ok(verdict);
         }
-        if let Some(refused) = expired(message, now) {
+        if let Some(refused) = expired(message, now).or_else(|| expires_before_its_time(message)) {
             return Ok(Verdict::Refuse(refused));
         }
-        if let Some((due, why)) = self.has_to_wait(claimed, now) {
+        if let Some(until) = message.not_before().filter(|until| now.wall_ms < *until) {
             return Ok(match self.admit(claimed, None, now)? {
-                Ok(()) => Verdict::Wait(due, why),
+                Ok(()) => Verdict::Wait(Due::Date(until), "notBefore"),
                 Err(refused) => Verdict::Refuse(refused),
             });
         }
-        let hops = self.hops(claimed);
+        let hops = self.hops(claimed)?;
         if hops > MAX_HOPS {
             let refused =
                 Refused::new(Code::Loop, format!("{hops} messages have led to each other, more than {MAX_HOPS}"))
                     .with_hint("two programs or extensions answer each other without end");
             return Ok(Verdict::Loop(refused, hops));
         }
-        let answers = match self.answer(claimed) {
+        let answers = match self.answer(claimed)? {
             Ok(reply::Standing::Ordinary) => None,
             Ok(reply::Standing::Answer { several }) => Some(Answers { several }),
             Ok(reply::Standing::Again) => return Ok(Verdict::Duplicate(None)),
@@ -124,22 +133,20 @@ impl Active<'_> {
         if let Err(refused) = self.admit(claimed, Some(&route), now)? {
             return Ok(Verdict::Refuse(refused));
         }
+        // Last: what is refused takes nobody's turn.
+        let turn = self.wait_for_turn(claimed, now);
+        if !turn.is_zero() {
+            return Ok(Verdict::Wait(Due::At(now.mono + turn), "its sender's rate"));
+        }
         Ok(Verdict::Go(Checked { route, hops, answers }))
     }
 
-    /// Until when it is not to be handled, and why.
-    fn has_to_wait(&mut self, claimed: &Claimed, now: Now) -> Option<(Due, &'static str)> {
-        let turn = self.wait_for_turn(claimed, now);
-        let date = claimed.message.not_before().filter(|until| now.wall_ms < *until);
-        match date.filter(|until| Duration::from_millis(until - now.wall_ms) >= turn) {
-            Some(until) => Some((Due::Date(until), "notBefore")),
-            None => (!turn.is_zero()).then(|| (Due::At(now.mono + turn), "its sender's rate")),
-        }
-    }
-
+    /// How long it has to wait because its sender sends faster than it may.
     fn wait_for_turn(&mut self, claimed: &Claimed, now: Now) -> Duration {
-        // What comes from the room or from `deferred/` has had its turn.
-        if claimed.known {
+        // What comes from the room has had its turn, and so has what waited for it; what waited for a date has not.
+        let waited_for_date = claimed.waited_until.is_some() && claimed.waited_until == claimed.message.not_before();
+        let is_first = claimed.claim.name.attempt == 1 && claimed.claim.name.sent.is_none();
+        if claimed.known && !(waited_for_date && is_first) {
             return Duration::ZERO;
         }
         let per_second = self.core.settings.limits.per_sender_per_second;
@@ -174,23 +181,23 @@ impl Active<'_> {
     }
 
     /// The same sender and id before: a duplicate or a conflict.
-    fn seen_before(&self, claimed: &Claimed) -> Option<Verdict> {
+    pub(super) fn seen_before(&self, claimed: &Claimed) -> Result<Option<Verdict>, BusError> {
         let message = &claimed.message;
         if claimed.claim.name.ticket.part.is_some() {
-            return None;
+            return Ok(None);
         }
-        let seen: Seen = self.ids.seen(message.sender().as_str(), message.id().as_str())?;
+        let Some(seen) = self.ids.seen(message.sender().as_str(), message.id().as_str())? else { return Ok(None) };
         if seen.ticket.uuid == claimed.claim.name.ticket.uuid {
-            return None;
+            return Ok(None);
         }
         // A dead letter that the user has tried again has a new ticket; its id was its own.
         if claimed.known && seen.released {
-            return None;
+            return Ok(None);
         }
         if message.has_content(&seen.digest) {
-            return Some(Verdict::Duplicate(Some(seen.ticket)));
+            return Ok(Some(Verdict::Duplicate(Some(seen.ticket))));
         }
-        Some(Verdict::Refuse(
+        Ok(Some(Verdict::Refuse(
             Refused::new(
                 Code::IdConflict,
                 format!(
@@ -200,22 +207,22 @@ impl Active<'_> {
                 ),
             )
             .with_hint("give every message an id of its own, such as a UUID"),
-        ))
+        )))
     }
 
     /// One more than the hops of the message it answers: as remembered, or as the id of one of our own replies tells. What an extension
     /// sent has its own number, and the higher one counts.
-    fn hops(&self, claimed: &Claimed) -> u32 {
+    fn hops(&self, claimed: &Claimed) -> Result<u32, BusError> {
         let sent = claimed.claim.name.sent.map_or(0, u32::from);
-        sent.max(self.hops_behind_answered(&claimed.message))
+        Ok(sent.max(self.hops_behind_answered(&claimed.message)?))
     }
 
     /// The message that is answered went to the one who answers, and as a rule it came from one of those to whom the answer goes. In a
     /// ring it did not; and whoever answers what was never sent to him is counted, too.
-    fn hops_behind_answered(&self, message: &Message) -> u32 {
-        let Some(asked) = message.in_reply_to() else { return 0 };
+    fn hops_behind_answered(&self, message: &Message) -> Result<u32, BusError> {
+        let Some(asked) = message.in_reply_to() else { return Ok(0) };
         if let Some(hops) = super::answer::hops_of_reply(asked.as_str()) {
-            return hops.saturating_add(1);
+            return Ok(hops.saturating_add(1));
         }
         let authors = match message.recipient() {
             Recipient::One(author) => std::slice::from_ref(author),
@@ -223,52 +230,55 @@ impl Active<'_> {
             Recipient::All => &[],
         };
         let reader = message.sender().as_str();
-        let from_them: Vec<Seen> =
-            authors.iter().filter_map(|author| self.asked(author.as_str(), asked.as_str())).collect();
+        let from_them = authors.iter().filter_map(|author| self.asked(author.as_str(), asked.as_str()).transpose());
+        let from_them: Vec<Seen> = from_them.collect::<Result<_, _>>()?;
         let received = from_them.iter().filter(|seen| went_to(&seen.recipients, reader)).map(|seen| seen.hops).max();
-        let behind = received
-            .or_else(|| self.hops_of_received(reader, asked.as_str()))
-            .or_else(|| from_them.iter().map(|seen| seen.hops).max());
-        behind.map_or(0, |hops| hops.saturating_add(1))
+        let received = match received {
+            Some(hops) => Some(hops),
+            None => self.hops_of_received(reader, asked.as_str())?,
+        };
+        let behind = received.or_else(|| from_them.iter().map(|seen| seen.hops).max());
+        Ok(behind.map_or(0, |hops| hops.saturating_add(1)))
     }
 
     /// How deep in a chain the messages with this id are that went to `reader`, whoever sent them.
-    fn hops_of_received(&self, reader: &str, id: &str) -> Option<u32> {
+    fn hops_of_received(&self, reader: &str, id: &str) -> Result<Option<u32>, BusError> {
         let noted = self.undone().filter_map(|decision| decision.record.id.as_ref()).filter(|note| note.id == id);
         let noted = noted.filter(|note| went_to(&note.recipients, reader)).map(|note| note.hops);
-        let known = self.ids.named(id).filter(|seen| went_to(&seen.recipients, reader)).map(|seen| seen.hops);
-        known.chain(noted).max()
+        let known = self.ids.named(id)?.into_iter().filter(|seen| went_to(&seen.recipients, reader));
+        Ok(known.map(|seen| seen.hops).chain(noted).max())
     }
 
-    fn answer(&self, claimed: &Claimed) -> Result<reply::Standing, Refused> {
+    fn answer(&self, claimed: &Claimed) -> Result<Result<reply::Standing, Refused>, BusError> {
         let message = &claimed.message;
         // The one answer of an extension is what its handler returns; whatever else it says is a message like any other. And an answer
         // to an extension was made by the service itself, which may speak for a recipient that does not exist.
         if claimed.claim.name.sent.is_some() {
-            return Ok(reply::Standing::Ordinary);
+            return Ok(Ok(reply::Standing::Ordinary));
         }
         let (Some(asker), Some(asked_id)) = (reply::asker(message), message.in_reply_to()) else {
-            return Ok(reply::Standing::Ordinary);
+            return Ok(Ok(reply::Standing::Ordinary));
         };
-        let asked = self.asked(asker.as_str(), asked_id.as_str()).map(|seen| {
-            let answered = self.ids.answer_of(asker.as_str(), asked_id.as_str(), message.sender().as_str());
-            let again = answered.is_some_and(|ticket| ticket.uuid != claimed.claim.name.ticket.uuid)
-                || self.is_being_answered(asker, asked_id.as_str(), message.sender(), claimed);
-            let several = seen.recipients.len() > 1;
-            Asked { action: seen.action, recipients: seen.recipients, answered: again, several }
-        });
-        reply::standing(message, asked.as_ref())
+        let Some(seen) = self.asked(asker.as_str(), asked_id.as_str())? else {
+            return Ok(reply::standing(message, None));
+        };
+        let answered = self.ids.answer_of(asker.as_str(), asked_id.as_str(), message.sender().as_str())?;
+        let again = answered.is_some_and(|ticket| ticket.uuid != claimed.claim.name.ticket.uuid)
+            || self.is_being_answered(asker, asked_id.as_str(), message.sender(), claimed);
+        let several = seen.recipients.len() > 1;
+        let asked = Asked { action: seen.action, recipients: seen.recipients, answered: again, several };
+        Ok(reply::standing(message, Some(&asked)))
     }
 
     /// What is known of a message that is answered. Its reader may be faster than the note of its end.
-    pub(super) fn asked(&self, sender: &str, id: &str) -> Option<Seen> {
-        self.ids.seen(sender, id).or_else(|| {
+    pub(super) fn asked(&self, sender: &str, id: &str) -> Result<Option<Seen>, BusError> {
+        Ok(self.ids.seen(sender, id)?.or_else(|| {
             let noted = |decision: &Decision| {
                 let note = decision.record.id.as_ref().filter(|note| note.sender == sender && note.id == id)?;
                 Some(Seen::noted(decision.record.claim.ticket, note))
             };
             self.undone().find_map(noted)
-        })
+        }))
     }
 
     /// Another answer of the same responder is in an extension's hands, or decided already but not yet noted.
@@ -309,8 +319,10 @@ impl Active<'_> {
         if let Some(Route::Inbox(agent)) = route {
             load.inbox_messages = self.count_inbox(agent, limits.per_inbox_messages, now)?;
         }
-        if claimed.known && claimed.claim.name.ticket.part.is_none() && has_inbox {
-            // It was admitted before, but for the inbox.
+        let was_admitted =
+            claimed.known && (claimed.claim.name.ticket.part.is_none() || claimed.waited_until.is_some());
+        if was_admitted && has_inbox {
+            // But for the inbox.
             return Ok(limits::admit(limits, &load, 0));
         }
         (load.sender_messages, load.sender_bytes) = self.senders.of(message.sender());

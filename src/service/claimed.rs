@@ -17,6 +17,8 @@ pub struct Claimed {
     pub suspect: bool,
     /// It comes from the room or from `deferred/`, not from the drop: its id is its own already.
     pub known: bool,
+    /// It was deferred until then, Unix milliseconds.
+    pub waited_until: Option<u64>,
     pub earlier: Vec<EarlierAttempt>,
 }
 

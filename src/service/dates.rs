@@ -1,12 +1,14 @@
 //! May what is old by its date be forgotten, packed or removed? A clock that was set wrong would make everything old at once.
 //!
-//! The date counts if the bus was in use shortly before it, or once wall clock and monotonic clock have gone side by side for an hour. A
-//! sleep of the machine looks like a jump, and costs no more than that hour.
+//! The date counts if the bus was in use shortly before it and for more than one day, or once wall clock and monotonic clock have gone
+//! side by side for an hour. (With one day alone: a service that is started again while the clock is wrong finds the day that the one
+//! before it has made.) A sleep of the machine looks like a jump, and costs no more than that hour.
 //!
 //! Absent on purpose: what a message itself says of time (`expiresAt`, `notBefore`); dates are dates.
 
 use std::time::{Duration, Instant};
 
+use super::calendar::Belief;
 use super::clock::Now;
 use crate::bus::time;
 
@@ -25,11 +27,14 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// `newest`: the last day of which there is something in the archive.
-    pub fn begin(now: Now, newest: Option<&str>) -> Dates {
+    /// `newest`: the last days of which there is something in the archive, the last first.
+    pub fn begin(now: Now, newest: &[String]) -> Dates {
         let today = time::day(now.wall_ms);
-        let unused = newest.and_then(|newest| time::days_between(newest, &today));
-        let is_plausible = unused.is_none_or(|days| days <= UNUSED_DAYS);
+        let follows = |later: &str, earlier: &str| {
+            time::days_between(earlier, later).is_none_or(|days| (0..=UNUSED_DAYS).contains(&days))
+        };
+        let is_plausible = newest.first().is_none_or(|last| follows(&today, last))
+            && newest.windows(2).take(1).all(|pair| follows(&pair[0], &pair[1]));
         Dates { last: now, agreed_since: (!is_plausible).then_some(now.mono) }
     }
 
@@ -44,6 +49,10 @@ impl Dates {
         }
         self.agreed_since = Some(now.mono);
         Some(jump)
+    }
+
+    pub fn belief(&self) -> Belief {
+        if self.count() { Belief::Sure } else { Belief::Doubtful }
     }
 
     /// May something be done for good because of the date?
@@ -69,7 +78,7 @@ mod tests {
     fn a_clock_that_jumps_must_go_right_for_an_hour() {
         let start = Instant::now();
         let seconds = Duration::from_secs;
-        let mut dates = Dates::begin(at(start, 0, seconds(0)), Some("2025-12-31"));
+        let mut dates = Dates::begin(at(start, 0, seconds(0)), &["2025-12-31".to_owned()]);
         assert!(dates.count());
         assert_eq!(dates.look(at(start, 10_000, seconds(10))), None);
         assert!(dates.count());
@@ -88,15 +97,20 @@ mod tests {
     fn a_date_long_after_everything_on_the_bus_must_be_confirmed() {
         let now = at(Instant::now(), 0, Duration::ZERO);
         for (newest, counts) in [
-            (None, true),
-            (Some("2026-01-01"), true),
-            (Some("2025-12-25"), true),
-            (Some("2025-12-24"), false),
-            (Some("1970-01-01"), false),
-            // By a clock that is behind nothing is too old.
-            (Some("2027-01-01"), true),
+            (&[][..], true),
+            (&["2026-01-01"], true),
+            (&["2025-12-25"], true),
+            (&["2025-12-24"], false),
+            (&["1970-01-01"], false),
+            // A clock that is behind: then the day is not believed either.
+            (&["2027-01-01"], false),
+            // The newest day was made by the same wrong clock.
+            (&["2026-01-01", "2025-12-31", "2024-01-01"], true),
+            (&["2026-01-01", "2025-06-15"], false),
+            (&["2026-01-01", "2025-12-25"], true),
         ] {
-            assert_eq!(Dates::begin(now, newest).count(), counts, "{newest:?}");
+            let newest: Vec<String> = newest.iter().map(|day| (*day).to_owned()).collect();
+            assert_eq!(Dates::begin(now, &newest).count(), counts, "{newest:?}");
         }
     }
 }

@@ -77,11 +77,11 @@ impl Active<'_> {
             None => !self.is_reserved(message.sender()) && self.takes_error_replies(message.sender(), now)?,
         };
         let mut sent = None;
-        if takes_answer && !self.is_an_answer(&message) {
+        if takes_answer && !self.is_an_answer(&message)? {
             let service = AgentId::parse(AgentId::POSTROOM).expect("a constant that is a valid name");
             let (name, envelope) = by.map_or((&service, None), |(handler, envelope)| (&handler.name, envelope));
             // Refused before anybody read the envelope. What is for an agent is a message like any other.
-            let is_ours = message.recipient().one().is_some_and(|recipient| self.is_reserved(recipient));
+            let is_ours = claimed.one_recipient().is_some_and(|recipient| self.is_reserved(recipient));
             let refused_call = if is_ours { Envelope::of_refused(&message) } else { None };
             let envelope = envelope.or(refused_call.as_ref());
             let body = ReplyBody::Error(ReplyError { code: refused.code, message: &refused.message, details });
@@ -146,6 +146,7 @@ impl Active<'_> {
             sent: Vec::new(),
             due: None,
             bytes: claim.state.bytes,
+            number: 0,
             staged: false,
         })
     }
@@ -182,20 +183,28 @@ impl Active<'_> {
         };
         let Some(rendered) = reply.to_refused(salvage, error) else { return Ok(None) };
         // Without an id that could be told, nothing is named after it.
-        let stem = salvage.id.as_ref().map_or_else(|| reply.id.to_string(), |id| layout::reply_stem(id.as_str(), None));
+        let stem = match &salvage.id {
+            None => reply.id.to_string(),
+            // The one name that another message with this id may be answered under is not for this one.
+            Some(id) => {
+                let is_anothers = self.asked(sender.as_str(), id.as_str())?.is_some_and(|seen| !seen.released);
+                layout::reply_stem(id.as_str(), is_anothers.then_some(AgentId::POSTROOM))
+            }
+        };
         let target = self.inbox_target(sender, stem)?;
         Ok(Some(effect(target, &rendered)))
     }
 
     /// Does it answer a message that is remembered, or one of the service's own replies? An answer that fails is not answered, so
     /// that failures cannot loop; naming some other message is no answer (bus format, section 3, "A reply").
-    fn is_an_answer(&self, message: &Message) -> bool {
-        let Some(asked) = message.in_reply_to() else { return false };
+    fn is_an_answer(&self, message: &Message) -> Result<bool, BusError> {
+        let Some(asked) = message.in_reply_to() else { return Ok(false) };
         if super::answer::hops_of_reply(asked.as_str()).is_some() {
-            return true;
+            return Ok(true);
         }
-        let Some(author) = reply::asker(message) else { return false };
-        self.asked(author.as_str(), asked.as_str()).is_some_and(|seen| reply::has_action_of(message, &seen.action))
+        let Some(author) = reply::asker(message) else { return Ok(false) };
+        let asked = self.asked(author.as_str(), asked.as_str())?;
+        Ok(asked.is_some_and(|seen| reply::has_action_of(message, &seen.action)))
     }
 
     /// Is there a place for an error reply, and does anybody read there?

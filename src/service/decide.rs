@@ -28,6 +28,8 @@ pub struct Decision {
     /// It was deferred: when it is due.
     pub due: Option<Due>,
     pub bytes: u64,
+    /// Decisions are carried out in this order.
+    pub number: u64,
     /// Its effects lie in the room. From then on they are not touched again: a log whose sync failed may name them.
     pub staged: bool,
 }
@@ -115,6 +117,7 @@ impl Active<'_> {
             parts: Vec::new(),
             sent: Vec::new(),
             due: None,
+            number: 0,
             staged: false,
         }
     }

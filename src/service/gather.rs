@@ -16,6 +16,9 @@ use crate::bus::{BusError, layout};
 use crate::message::{AgentId, Code, Given, Message, Recipient, Refusal};
 use crate::policy::Refused;
 
+/// After an error a message in `deferred/` is tried again so much later.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// A batch is closed when the messages in it have this many bytes together.
 const BATCH_BYTES: u64 = 8 << 20;
 
@@ -67,7 +70,7 @@ impl Active<'_> {
         if self.relist {
             self.list_own_room()?;
         }
-        if let Some(candidates) = self.gather_suspect()? {
+        if let Some(candidates) = self.gather_suspect(now)? {
             return Ok(candidates);
         }
         self.drop.peek(&self.core.disk, self.core.settings.bus.max_message_bytes);
@@ -75,12 +78,25 @@ impl Active<'_> {
         let mut refused = None;
         let mut bytes = 0;
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(ready) = self.next_in_room(now)? else { break };
-            let candidate = self.read_in_room(ready)?;
-            if let Some(Candidate::InRoom(claimed)) = &candidate {
-                bytes += claimed.claim.state.bytes;
+            let ready = match self.next_in_room(now) {
+                Ok(None) => break,
+                Ok(Some(ready)) => ready,
+                Err(error @ BusError::Disk(_)) => {
+                    refused = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            match self.read_in_room(ready) {
+                Ok(candidate) => {
+                    if let Some(Candidate::InRoom(claimed)) = &candidate {
+                        bytes += claimed.claim.state.bytes;
+                    }
+                    candidates.extend(candidate);
+                }
+                Err(error @ BusError::Disk(_)) => refused = Some(error),
+                Err(error) => return Err(error),
             }
-            candidates.extend(candidate);
         }
         while candidates.len() < BATCH && bytes < BATCH_BYTES {
             let Some((name, from)) = self.next_in_drop() else { break };
@@ -97,15 +113,15 @@ impl Active<'_> {
                 Err(error) => refused = Some(error),
             }
         }
-        if let (Some(error), true) = (refused, candidates.is_empty()) {
-            return Err(error);
+        if let Some(error) = refused {
+            self.one_failed(error, candidates.is_empty(), now)?;
         }
         candidates.sort_by_cached_key(Candidate::order);
         Ok(candidates)
     }
 
     /// A message that may have killed a service runs alone: `Some` while there is one (empty: wait until all else is done).
-    fn gather_suspect(&mut self) -> Result<Option<Vec<Candidate>>, BusError> {
+    fn gather_suspect(&mut self, now: Now) -> Result<Option<Vec<Candidate>>, BusError> {
         if self.alone.is_some() {
             return Ok(Some(Vec::new()));
         }
@@ -115,7 +131,12 @@ impl Active<'_> {
         }
         let Some(ready) = self.ready.remove(index) else { return Ok(None) };
         let name = ready.name.clone();
-        let candidates: Vec<Candidate> = self.read_in_room(ready)?.into_iter().collect();
+        let candidates: Vec<Candidate> = match self.read_in_room(ready) {
+            Ok(candidate) => candidate.into_iter().collect(),
+            // It waits for the next scan; the others go on meanwhile.
+            Err(error @ BusError::Disk(_)) => return self.one_failed(error, false, now).map(|()| None),
+            Err(error) => return Err(error),
+        };
         // Only now: after an error it is to be read again, which nothing is while one runs alone.
         if !candidates.is_empty() {
             self.alone = Some(name);
@@ -130,11 +151,12 @@ impl Active<'_> {
         while let Some(waiter) = self.waiting.pop_due(now) {
             let Waiter { file, sender, bytes, earlier } = waiter;
             let resumed = claim::resume(self.disk(), &self.room, layout::DEFERRED, &file);
-            if let Err(BusError::Disk(_)) = &resumed {
-                // It stays where it is and is due again at once.
+            self.resume_failed = matches!(&resumed, Err(BusError::Disk(_)));
+            if self.resume_failed {
+                // It stays where it is.
                 if let Some(name) = WaitingName::parse(&file) {
                     let again = Waiter { file, sender, bytes, earlier };
-                    self.waiting.add(name.claim.ticket, super::waiting::Due::At(now.mono), again);
+                    self.waiting.add(name.claim.ticket, super::waiting::Due::At(now.mono + AGAIN), again);
                 }
                 return Err(resumed.err().unwrap_or(BusError::RoomGone));
             }
@@ -142,7 +164,8 @@ impl Active<'_> {
                 self.senders.remove(sender, bytes);
             }
             if let Some(name) = resumed? {
-                return Ok(Some(Ready { name, suspect: false, earlier }));
+                let waited_until = WaitingName::parse(&file).map(|name| name.due_ms);
+                return Ok(Some(Ready { waited_until, earlier, ..Ready::new(name) }));
             }
         }
         Ok(None)
@@ -158,7 +181,7 @@ impl Active<'_> {
     }
 
     /// Reads a claim in the room. `None`: somebody still writes to it, or another one with its sender and id is in hand; it is looked
-    /// at again with the next scan.
+    /// at again with the next scan, and so it is after an error.
     pub(super) fn read_in_room(&mut self, ready: Ready) -> Result<Option<Candidate>, BusError> {
         let max = self.core.settings.bus.max_message_bytes;
         let read = match claim::read(self.disk(), &self.room, ready.name.clone(), max) {
@@ -168,7 +191,7 @@ impl Active<'_> {
                     // Somebody took it out of the private room by hand; there is nothing left to decide.
                     return Ok(None);
                 }
-                self.ready.push_front(ready);
+                self.busy.push(ready);
                 return Err(error);
             }
         };
@@ -191,6 +214,7 @@ impl Active<'_> {
                     message,
                     suspect: ready.suspect,
                     known: true,
+                    waited_until: ready.waited_until,
                     earlier: ready.earlier,
                 }))),
                 Err(refusal) => Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) }),
@@ -201,6 +225,8 @@ impl Active<'_> {
             }
             claim::Read::TooLarge(state) => unfit(state, too_large(state.bytes, max)),
             claim::Read::NotAFile(state) => unfit(state, refusal(Code::NotARegularFile, NOT_A_FILE)),
+            claim::Read::Unreadable(state) => unfit(state, UNREADABLE_REFUSAL()),
+            claim::Read::Linked(state) => unfit(state, refusal(Code::NotARegularFile, HARD_LINK)),
         })
     }
 
@@ -221,47 +247,48 @@ impl Active<'_> {
                 let state = opened.state;
                 return Ok(self.unfit_after_grace(name, state, || refusal(Code::NotARegularFile, HARD_LINK), now));
             }
-            Found::File(opened) => return Ok(self.parse(opened, from, now)),
+            Found::File(opened) => return self.parse(opened, from, now),
         }
         Ok(None)
     }
 
-    fn parse(&mut self, mut opened: Opened, from: Place, now: Now) -> Option<Candidate> {
+    fn parse(&mut self, mut opened: Opened, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
         let bytes = std::mem::take(&mut opened.bytes);
         let message = match Message::parse(bytes, given(&opened.state)) {
             Ok(message) => message,
             Err(refusal) => {
                 let Opened { name, state, .. } = opened;
-                return match refusal.code {
+                return Ok(match refusal.code {
                     // It may only be half written yet.
                     Code::MalformedJson => self.unfit_after_grace(name, state, || refusal, now),
                     _ => Some(Candidate::Unfit { name, state, refusal: Box::new(refusal) }),
-                };
+                });
             }
         };
-        self.drop.settled(&opened.name);
         let key = key_of(&message);
+        let seen = self.ids.seen(key.0.as_str(), key.1.as_str())?;
+        self.drop.settled(&opened.name);
         if self.in_flight.contains(&key) {
             self.drop.block(key, opened.name);
-            return None;
+            return Ok(None);
         }
-        if let Some(seen) = self.ids.seen(key.0.as_str(), key.1.as_str()).filter(|seen| seen.released && !self.pinned) {
+        if let Some(seen) = seen.filter(|seen| seen.released && !self.pinned) {
             // Released perhaps by a service that ended before its checkpoint: then nobody else frees it.
             self.release(seen.ticket, &key.0, &key.1);
             self.drop.wait_for_checkpoint(opened.name);
-            return None;
+            return Ok(None);
         }
         if self.is_to_be_parked(&message, from) {
-            let Recipient::One(extension) = message.recipient() else { return None };
+            let Recipient::One(extension) = message.recipient() else { return Ok(None) };
             let order = (9 - message.priority().min(9), opened.state.changed_ns, opened.name);
             self.senders.add(message.sender(), opened.state.bytes);
             let parked = Parked { sender: message.sender().clone(), bytes: opened.state.bytes };
             self.drop.park(extension, order, parked);
-            return None;
+            return Ok(None);
         }
         // A second file with the same sender and id in this very batch has to wait for the first one's end.
         self.in_flight.insert(key);
-        Some(Candidate::Dropped { opened, message })
+        Ok(Some(Candidate::Dropped { opened, message }))
     }
 
     /// Is it for an extension whose lane is full, or which has others waiting in the drop before it? Over the limits it is
@@ -316,7 +343,7 @@ impl Active<'_> {
             .collect();
         self.in_flight.retain(|key| in_hand.contains(key));
         self.alone = self.alone.take().filter(|name| known.contains(&name));
-        self.ready.extend(lost.into_iter().map(|name| Ready { name, suspect: false, earlier: Vec::new() }));
+        self.ready.extend(lost.into_iter().map(Ready::new));
         self.relist = false;
         Ok(())
     }

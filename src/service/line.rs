@@ -62,8 +62,20 @@ impl Active<'_> {
         self.read.clear();
         let candidates = self.gather(now)?;
         let _pause = self.publisher.pause();
-        let claimed = candidates.into_iter().map(|candidate| self.claim(candidate, now));
-        claimed.filter_map(Result::transpose).collect()
+        let (mut claimed, mut failed) = (Vec::new(), None);
+        for candidate in candidates {
+            match self.claim(candidate, now) {
+                Ok(one) => claimed.extend(one),
+                Err(error @ BusError::Disk(_)) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = failed {
+            // It may be in the room, where no list names it.
+            self.relist = true;
+            self.one_failed(error, claimed.is_empty(), now)?;
+        }
+        Ok(claimed)
     }
 
     /// Claims a candidate and notes that it was accepted. `None`: it is not to be had, or its fate is decided already.
@@ -81,10 +93,13 @@ impl Active<'_> {
             },
             Candidate::Dropped { opened, message } => {
                 let key = (message.sender().clone(), message.id().clone());
-                let Claim::Yes(claim) = claim::claim(disk, room, &opened)? else {
-                    self.in_flight.remove(&key);
-                    self.drop.unblock(&key);
-                    return Ok(None);
+                let claim = match claim::claim(disk, room, &opened) {
+                    Ok(Claim::Yes(claim)) => claim,
+                    other => {
+                        self.in_flight.remove(&key);
+                        self.drop.unblock(&key);
+                        return other.map(|_| None);
+                    }
                 };
                 if self.read.len() < KEPT_OPEN {
                     self.read.push(opened);
@@ -96,6 +111,7 @@ impl Active<'_> {
                     part: None,
                     suspect: false,
                     known: false,
+                    waited_until: None,
                     earlier: Vec::new(),
                 };
                 self.accepted(&claimed, now);
@@ -107,7 +123,7 @@ impl Active<'_> {
         Ok(None)
     }
 
-    fn decide_unhandled(&mut self, claimed: Claimed, verdict: Verdict, now: Now) -> Result<(), BusError> {
+    pub(super) fn decide_unhandled(&mut self, claimed: Claimed, verdict: Verdict, now: Now) -> Result<(), BusError> {
         let decision = match verdict {
             Verdict::Go(_) => return Ok(()),
             Verdict::Refuse(refused) => self.dead(claimed, refused, None, None, 0, now)?,

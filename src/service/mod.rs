@@ -79,11 +79,15 @@ pub struct Config {
     pub force_file_system: bool,
 }
 
+/// For so long a service that runs once tries what the system refuses.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     UntilStopped,
-    /// Until everything that can be done now is done. Where another service is active, that one does it.
+    /// Until everything that can be done now is done. Where another service is active, until that one has taken what is there, or this
+    /// one has taken over from it. What the system refuses for longer than 10 s is an error.
     Once,
 }
 
@@ -157,7 +161,7 @@ impl Service {
     ///
     /// # Errors
     /// The folder is not a bus, or one this program must not touch; another host is at work on it. Errors of the disk that may
-    /// pass are not returned but tried again.
+    /// pass are not returned but tried again, in [`Mode::Once`] not for ever.
     pub fn run(self, mode: Mode) -> Result<(), BusError> {
         let disk = open(&self.config)?;
         ignore_lease_signal();
@@ -219,14 +223,30 @@ fn serve(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<(), BusError> {
         };
         match end {
             End::Stopped => break,
-            End::Replaced if bus::is_moved(&core.disk)? => {
-                return Err(BusError::Moved { path: core.disk.path().to_owned() });
-            }
-            End::Replaced if term::highest(&core.disk)? > term => core.say(&Notice::Replaced),
-            End::Replaced => core.say(&Notice::RoomGone { term }),
+            End::Replaced => say_why_replaced(core, term)?,
         }
     }
     Ok(())
+}
+
+/// Its room is gone: has another service taken over, or has somebody removed it? What cannot be found out now the standby finds out.
+fn say_why_replaced(core: &Core, term: u64) -> Result<(), BusError> {
+    if known(bus::is_moved(&core.disk))? == Some(true) {
+        return Err(BusError::Moved { path: core.disk.path().to_owned() });
+    }
+    match known(term::highest(&core.disk))? {
+        Some(highest) if highest <= term => core.say(&Notice::RoomGone { term }),
+        Some(_) | None => core.say(&Notice::Replaced),
+    }
+    Ok(())
+}
+
+/// `None`: the disk does not tell now.
+fn known<T>(told: Result<T, BusError>) -> Result<Option<T>, BusError> {
+    match told {
+        Err(error) if error.is_transient() => Ok(None),
+        told => told.map(Some),
+    }
 }
 
 /// The bus, if it is one that can be served.

@@ -5,11 +5,13 @@
 //! nothing else; what follows from them is remembered by the service's own thread, which takes the results. The thread is
 //! begun with the first batch that is worth it and ends with the active service that owns it.
 //!
+//! A registration is the one thing that a later decision replaces: while one of its changes cannot be carried out, those after it wait.
+//!
 //! Absent on purpose: commits (only what the log holds comes here), and a second thread (the kernel makes renames across
 //! folders one after the other).
 
 use std::cell::{RefCell, RefMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +19,7 @@ use std::thread::JoinHandle;
 use super::decide::Decision;
 use super::wake::{Wake, Waker};
 use crate::bus::folders::Folders;
+use crate::bus::layout::{self, ClaimName};
 use crate::bus::publish;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk};
@@ -40,8 +43,45 @@ pub struct Publisher {
     /// What the thread has, oldest first; it answers in this order.
     in_hand: VecDeque<Arc<Decision>>,
     gate: Arc<Gate>,
+    held_back: Arc<HeldBack>,
     /// Whom the thread tells that it is done with a batch.
     wake: Waker,
+}
+
+/// Of each agent whose registration could not be changed, the first decision that is to change it.
+#[derive(Default)]
+struct HeldBack {
+    first: Mutex<HashMap<String, ClaimName>>,
+}
+
+impl HeldBack {
+    /// What it guards is changed in one step, so it is right after a panic, too.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, ClaimName>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out a decision, unless one before it is to change the same registration first.
+    fn carry_out(&self, disk: &Disk, room: &Room, folders: &mut Folders, decision: &Decision) -> Result<(), BusError> {
+        let changed: Vec<&String> =
+            decision.record.effects.iter().filter_map(|effect| effect.to.registration()).collect();
+        if changed.is_empty() {
+            return carry_out(disk, room, folders, decision);
+        }
+        let claim = &decision.record.claim;
+        let is_behind = |agent: &&&String| self.lock().get(**agent).is_some_and(|first| first != claim);
+        if let Some(agent) = changed.iter().find(is_behind) {
+            let what = "is to be changed first by an earlier message".to_owned();
+            return Err(BusError::Damaged { path: layout::agent_file(agent), what });
+        }
+        let done = carry_out(disk, room, folders, decision);
+        for agent in changed {
+            match &done {
+                Ok(()) => _ = self.lock().remove(agent),
+                Err(_) => _ = self.lock().entry(agent.clone()).or_insert_with(|| claim.clone()),
+            }
+        }
+        done
+    }
 }
 
 /// Where the thread rests between two decisions while the line has asked for it.
@@ -78,6 +118,7 @@ impl Publisher {
             folders: RefCell::default(),
             in_hand: VecDeque::new(),
             gate: Arc::default(),
+            held_back: Arc::default(),
             wake,
         }
     }
@@ -88,7 +129,7 @@ impl Publisher {
             return self.publish_here(batch);
         }
         if self.thread.is_none() {
-            self.thread = Thread::begin(&self.disk, &self.room, &self.gate, &self.wake).ok();
+            self.thread = Thread::begin(self).ok();
         }
         // The system has no thread to give: then as if there were none to be had.
         let Some(batches) = self.thread.as_ref().and_then(|thread| thread.batches.as_ref()) else {
@@ -103,7 +144,7 @@ impl Publisher {
     fn publish_here(&self, batch: Vec<Arc<Decision>>) -> Vec<Outcome> {
         let mut folders = self.folders.borrow_mut();
         let carry_out = |decision: Arc<Decision>| {
-            let done = carry_out(&self.disk, &self.room, &mut folders, &decision);
+            let done = self.held_back.carry_out(&self.disk, &self.room, &mut folders, &decision);
             (decision, done)
         };
         batch.into_iter().map(carry_out).collect()
@@ -165,10 +206,11 @@ impl Publisher {
 }
 
 impl Thread {
-    fn begin(disk: &Arc<Disk>, room: &Arc<Room>, gate: &Arc<Gate>, wake: &Waker) -> std::io::Result<Thread> {
+    fn begin(of: &Publisher) -> std::io::Result<Thread> {
         let (batches, work) = channel::<Vec<Arc<Decision>>>();
         let (done, results) = channel();
-        let (disk, room, gate, wake) = (disk.clone(), room.clone(), gate.clone(), wake.clone());
+        let (disk, room, wake) = (of.disk.clone(), of.room.clone(), of.wake.clone());
+        let (gate, held_back) = (of.gate.clone(), of.held_back.clone());
         let run = move || {
             for batch in work {
                 // Opened anew for each batch: whoever removed a folder meanwhile is noticed.
@@ -178,7 +220,7 @@ impl Thread {
                     // With the decision, so that whoever made it gives back its memory, too.
                     let told = rest.by_ref().take(TOLD).map(|decision| {
                         gate.pass();
-                        let done = carry_out(&disk, &room, &mut folders, &decision);
+                        let done = held_back.carry_out(&disk, &room, &mut folders, &decision);
                         (decision, done)
                     });
                     let told: Vec<Outcome> = told.collect();

@@ -20,19 +20,27 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads the folder, if it changed since the last time. A file that is no registration is left alone and counts as none.
+    /// Reads the folder, if it changed since the last time. A file that is no registration, or another agent's, is left alone and counts
+    /// as none. One that cannot be read now is read again with the next scan, and until then what is known of its agent counts.
     pub fn refresh(&mut self, disk: &Disk) -> Result<(), BusError> {
         let Some(stat) = disk.stat(Path::new(layout::AGENTS))? else { return Ok(()) };
         let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
         if changed == self.read_at {
             return Ok(());
         }
-        let mut agents = BTreeMap::new();
+        let (mut agents, mut all_read) = (BTreeMap::new(), true);
         for entry in disk.list(Path::new(layout::AGENTS))? {
             let Some(name) = entry.name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
             let Ok(agent) = AgentId::parse(name) else { continue };
-            let Ok(Some(text)) = disk.read(&layout::agent_file(name), MAX_BYTES) else { continue };
-            if let Ok(registration) = serde_json::from_slice::<Registration>(&text) {
+            let registration = match disk.read(&layout::agent_file(name), MAX_BYTES) {
+                Ok(text) => text.and_then(|text| serde_json::from_slice::<Registration>(&text).ok()),
+                Err(error) if error.is_shortage() => return Err(error.into()),
+                Err(_) => {
+                    all_read = false;
+                    self.agents.get(&agent).cloned()
+                }
+            };
+            if let Some(registration) = registration.filter(|registration| registration.agent == agent.as_str()) {
                 agents.insert(agent, registration);
             }
         }
@@ -44,7 +52,9 @@ impl Registry {
             }
         }
         self.agents = agents;
-        self.read_at = changed;
+        if all_read {
+            self.read_at = changed;
+        }
         Ok(())
     }
 

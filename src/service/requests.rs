@@ -4,16 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::active::{Active, Ready};
+use super::answer::{reply_id, ticket_of_reply};
 use super::clock::Now;
 use crate::bus::disk::{Moved, Sync};
 use crate::bus::layout::{self, ClaimName, Ticket};
-use crate::bus::{BusError, Disk};
-use crate::message::{AgentId, Envelope, MessageId};
+use crate::bus::{BusError, Disk, publish};
+use crate::message::{AgentId, MessageId};
 
 /// A request has at most this many bytes: about 100,000 tickets.
 const MAX_BYTES: u64 = 8 << 20;
@@ -68,7 +67,8 @@ impl Active<'_> {
                 Err(error) => Answer { message: Some(format!("not a request: {error}")), ..Answer::default() },
             };
             self.give_answer(&name, &answer)?;
-            self.disk().remove_file(&path)?;
+            publish::remove(self.disk(), &self.room, &path)?;
+            self.retried.clear();
         }
         Ok(())
     }
@@ -78,15 +78,24 @@ impl Active<'_> {
         let made = self.room.file(format!("answer-{name}"));
         self.disk().remove_file(&made)?;
         self.disk().create(&made, &[&text, b"\n"], Sync::Later)?;
-        self.disk().rename_over(&made, &Path::new(layout::ANSWERS).join(name))?;
-        Ok(())
+        match self.disk().rename_over(&made, &Path::new(layout::ANSWERS).join(name))? {
+            Moved::Done | Moved::Taken => Ok(()),
+            Moved::Gone if self.room.exists(self.disk())? => Ok(()),
+            Moved::Gone => Err(BusError::RoomGone),
+        }
     }
 
     fn answer_request(&mut self, request: &Request, now: Now) -> Result<Answer, BusError> {
         let mut answer = Answer { ok: true, ..Answer::default() };
         let letters = dead_letters(self.disk())?;
         for wanted in &request.tickets {
-            let found = Ticket::parse(wanted).and_then(|ticket| letters.iter().find(|letter| letter.ticket == ticket));
+            let ticket = Ticket::parse(wanted);
+            if let Some(letter) = self.retried.iter().find(|letter| Some(letter.ticket) == ticket).cloned() {
+                self.end_retry(&letter)?;
+                answer.done.push(wanted.clone());
+                continue;
+            }
+            let found = ticket.and_then(|ticket| letters.iter().find(|letter| letter.ticket == ticket));
             let Some(letter) = found else {
                 answer.not_found.push(wanted.clone());
                 continue;
@@ -100,8 +109,8 @@ impl Active<'_> {
         Ok(answer)
     }
 
-    /// A dead letter goes back into the room as a new message with a ticket of its own; the error reply that its sender has not
-    /// taken yet is withdrawn.
+    /// A dead letter goes back into the room as a new message with a ticket of its own. The error reply that its sender has not taken yet
+    /// is withdrawn first: after an error all of it is done again, and once the letter is in the room nothing would find that reply.
     fn retry(&mut self, letter: &ClaimName, now: Now) -> Result<bool, BusError> {
         let (file, why_file) = letter.dead();
         let dead_letter = Path::new(layout::DEAD_LETTER);
@@ -110,6 +119,13 @@ impl Active<'_> {
             .read(&dead_letter.join(&why_file), MAX_BYTES)?
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
+        let sender = why.sender.as_deref().and_then(|sender| AgentId::parse(sender).ok());
+        let id = why.id.as_deref().and_then(|id| MessageId::parse(id).ok());
+        if let Some(sender) = &sender
+            && let Some(reply) = self.error_reply_to(letter, sender, id.as_ref())?
+        {
+            publish::remove(self.disk(), &self.room, &reply)?;
+        }
         let fresh =
             ClaimName { attempt: 1, ticket: Ticket { part: letter.ticket.part, ..Ticket::new() }, ..letter.clone() };
         match self.disk().rename_new(&dead_letter.join(&file), &self.room.file(fresh.to_string()))? {
@@ -119,56 +135,62 @@ impl Active<'_> {
             Moved::Gone => return Err(BusError::RoomGone),
         }
         let more = serde_json::json!({ "from": letter.ticket.to_string(), "id": why.id, "sender": why.sender });
-        self.calendar.set(now.wall_ms);
+        self.look_at_clock(now);
         self.journal.step(&self.core.disk, &self.calendar.day, now.wall_ms, "retried", &fresh, more);
-        self.withdraw(&dead_letter.join(why_file), &fresh, "why")?;
-        let sender = why.sender.as_deref().and_then(|sender| AgentId::parse(sender).ok());
-        let id = why.id.as_deref().and_then(|id| MessageId::parse(id).ok());
         if let (Some(sender), Some(id)) = (sender, id) {
-            let responder = letter.recipient.as_deref();
-            let name = layout::delivery_name(&layout::reply_stem(id.as_str(), responder), 1);
-            let reply = layout::inbox(sender.as_str()).join(name);
-            if self.is_error_reply(&reply)? {
-                self.withdraw(&reply, &fresh, "reply")?;
-            }
             self.release(letter.ticket, &sender, &id);
         }
-        self.ready.push_back(Ready { name: fresh, suspect: false, earlier: Vec::new() });
+        self.ready.push_back(Ready::new(fresh));
+        self.retried.push(letter.clone());
+        self.end_retry(letter)?;
         Ok(true)
     }
 
-    /// Takes a file of ours away, through the room, so that a service that was replaced takes nothing.
-    fn withdraw(&self, path: &Path, claim: &ClaimName, what: &str) -> Result<(), BusError> {
-        let gone: PathBuf = self.room.file(format!("gone-{}-{what}", claim.ticket));
-        if self.disk().rename_new(path, &gone)? == Moved::Done {
-            self.disk().remove_file(&gone)?;
-        }
-        Ok(())
+    /// What is left of a dead letter that is in the room again.
+    fn end_retry(&self, letter: &ClaimName) -> Result<(), BusError> {
+        let (_, why_file) = letter.dead();
+        publish::remove(self.disk(), &self.room, &Path::new(layout::DEAD_LETTER).join(why_file))
     }
 
-    fn is_error_reply(&self, path: &Path) -> Result<bool, BusError> {
+    /// The error reply that told the sender of this dead letter, if it lies in his inbox still. Its id says which one it is; its name is
+    /// one of a few, since another's file may have had the first one.
+    fn error_reply_to(
+        &self,
+        letter: &ClaimName,
+        sender: &AgentId,
+        id: Option<&MessageId>,
+    ) -> Result<Option<PathBuf>, BusError> {
+        let stems = match id {
+            Some(id) => [letter.recipient.as_deref(), Some(AgentId::POSTROOM)]
+                .map(|responder| layout::reply_stem(id.as_str(), responder))
+                .to_vec(),
+            None => vec![reply_id(1, letter.ticket).to_string()],
+        };
+        for stem in stems {
+            for number in 1.. {
+                let path = layout::inbox(sender.as_str()).join(layout::delivery_name(&stem, number));
+                match self.disk().stat(&path)? {
+                    Some(_) if self.tells_of(&path, letter.ticket) => return Ok(Some(path)),
+                    Some(_) => {}
+                    // The first may have been taken while the second waits.
+                    None if number == 1 => {}
+                    None => break,
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Is it the service's own answer to the message with this ticket?
+    fn tells_of(&self, path: &Path, ticket: Ticket) -> bool {
         #[derive(Deserialize)]
         struct Reply<'a> {
             #[serde(borrow)]
-            action: std::borrow::Cow<'a, str>,
-            error: Option<IgnoredAny>,
-            #[serde(borrow)]
-            payload: Option<&'a RawValue>,
-        }
-        /// Of an `mcp.response`.
-        #[derive(Deserialize)]
-        struct Response {
-            success: bool,
+            id: std::borrow::Cow<'a, str>,
         }
         let text = self.disk().read(path, self.core.settings.bus.max_message_bytes).ok().flatten();
-        let Some(reply) = text.as_ref().and_then(|text| serde_json::from_slice::<Reply>(text).ok()) else {
-            return Ok(false);
-        };
-        let has_failed = |payload: &RawValue| {
-            serde_json::from_str::<Response>(payload.get()).is_ok_and(|response| !response.success)
-        };
-        let is_response = reply.action == Envelope::RESPONSE;
-        Ok(reply.error.is_some() || (is_response && reply.payload.is_some_and(has_failed)))
+        let reply = text.as_ref().and_then(|text| serde_json::from_slice::<Reply>(text).ok());
+        reply.is_some_and(|reply| ticket_of_reply(&reply.id) == Some(ticket))
     }
 
     fn purge(&mut self, letter: &ClaimName) -> Result<bool, BusError> {
@@ -182,7 +204,7 @@ impl Active<'_> {
             Moved::Gone => return Err(BusError::RoomGone),
         }
         self.disk().remove_file(&gone)?;
-        self.withdraw(&dead_letter.join(why_file), letter, "why")?;
+        publish::remove(self.disk(), &self.room, &dead_letter.join(why_file))?;
         Ok(true)
     }
 }

@@ -43,7 +43,7 @@ impl Active<'_> {
         self.read.clear();
         self.tell_first_steps();
         self.journal.flush(&self.core.disk)?;
-        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        self.ids.flush(&self.core.disk, &self.calendar.day)?;
         if self.log.is_full() || self.drop.needs_checkpoint() { self.checkpoint(now) } else { self.sync_early(now) }
     }
 
@@ -98,13 +98,19 @@ impl Active<'_> {
         let batch: Vec<(&Record, &[u8])> =
             self.unsettled.iter().map(|decision| (&decision.record, decision.text())).collect();
         self.log.commit(disk, room, &batch)?;
+        for decision in &mut self.unsettled {
+            self.decided += 1;
+            decision.number = self.decided;
+        }
         self.unfinished.extend(self.unsettled.drain(..).map(Arc::new));
         Ok(())
     }
 
     /// Has what is decided published and finished: here if it is little, else beside the line (see [`super::publisher`]).
     fn finish_decided(&mut self, now: Now) -> Result<(), BusError> {
-        let batch = std::mem::take(&mut self.unfinished);
+        let mut batch = std::mem::take(&mut self.unfinished);
+        // What failed before comes first again.
+        batch.sort_by_key(|decision| decision.number);
         let done = self.publisher.publish(batch);
         self.take_in(done, now)
     }
@@ -136,17 +142,18 @@ impl Active<'_> {
                 Err(BusError::RoomGone) => gone = true,
                 Err(error) => {
                     self.unfinished.push(decision);
-                    failed = Some(error);
+                    failed.get_or_insert(error);
                 }
             }
         }
         if gone {
             return Err(BusError::RoomGone);
         }
-        if let Some(error) = failed
-            && self.trouble.begin_aside(now.mono)
-        {
-            self.core.say(&super::Notice::Trouble { what: error.to_string() });
+        if let Some(error) = failed {
+            self.wrong = error.to_string();
+            if self.trouble.begin_aside(now.mono) {
+                self.core.say(&super::Notice::Trouble { what: self.wrong.clone() });
+            }
         }
         Ok(())
     }
@@ -160,7 +167,7 @@ impl Active<'_> {
     fn finished(&mut self, decision: &Decision) {
         let record = &decision.record;
         self.tell_outcome(decision);
-        self.journal.finished(&self.core.disk, record, decision.text());
+        self.journal.finished(&self.core.disk, &self.calendar.day, record, decision.text());
         self.calendar.archived();
         let ticket = record.claim.ticket;
         if let Some(note) = &record.id {
@@ -180,7 +187,7 @@ impl Active<'_> {
             self.tell_sent(decision, sent);
         }
         let made = decision.parts.iter().chain(decision.sent.iter().map(|sent| &sent.name));
-        self.ready.extend(made.map(|name| Ready { name: name.clone(), suspect: false, earlier: Vec::new() }));
+        self.ready.extend(made.map(|name| Ready::new(name.clone())));
         self.wait_for_due(decision);
         if let Some(key) = &decision.key {
             self.in_flight.remove(key);
@@ -212,11 +219,11 @@ impl Active<'_> {
         self.wait_for_publisher(0, now)?;
         self.tell_first_steps();
         self.journal.flush(&self.core.disk)?;
-        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        self.ids.flush(&self.core.disk, &self.calendar.day)?;
         if self.pinned || !self.unsettled.is_empty() || !self.unfinished.is_empty() {
             return Ok(());
         }
-        self.calendar.set(now.wall_ms);
+        self.look_at_clock(now);
         if self.core.durability() == Durability::Full
             && let Err(error) = self.core.disk.sync_all()
         {
@@ -226,13 +233,13 @@ impl Active<'_> {
         let beginning = self.beginning()?;
         self.log.checkpoint(&self.room, &beginning)?;
         for (ticket, (sender, id)) in std::mem::take(&mut self.released) {
-            // Not if a retry of the dead letter has used it since.
-            let seen = self.ids.seen(sender.as_str(), id.as_str());
+            // Not if a retry of the dead letter has used it since. Where that cannot be read now, it stays taken until it is asked for.
+            let seen = self.ids.seen(sender.as_str(), id.as_str()).ok().flatten();
             if seen.is_some_and(|seen| seen.released && seen.ticket == ticket) {
                 self.ids.free(ticket, sender.as_str(), id.as_str());
             }
         }
-        self.ids.flush(&self.core.disk, now.wall_ms)?;
+        self.ids.flush(&self.core.disk, &self.calendar.day)?;
         self.drop.after_checkpoint();
         Ok(())
     }

@@ -8,19 +8,20 @@ use super::notice::Notice;
 use super::trouble::Trouble;
 use super::wake::{Wake, Wakes};
 use super::{Core, Mode};
+use crate::bus::claim;
 use crate::bus::log::Log;
 use crate::bus::place::Place;
 use crate::bus::room::Room;
 use crate::bus::term::{self, Holder, Lease, Look};
 use crate::bus::{self, BusError, journal, time};
 
-/// Waits for the bus. `None`: stopped, or (once) somebody else is active.
+/// Waits for the bus. `None`: stopped, or (once) somebody else is active and has taken what is there.
 pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, Log)>, BusError> {
     let here = Arc::new(Place::here(&core.disk));
     let interval = Duration::from_millis(core.settings.bus.look_ms);
     let mut watch =
         Watch { lease: Lease::new(core.settings.bus.lease_looks), looked: None, said: None, waits_on: None };
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut wrong) = (Trouble::default(), String::new());
     loop {
         if core.is_stopped() {
             return Ok(None);
@@ -34,18 +35,30 @@ pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, 
             }
             Err(error) if error.is_transient() => {
                 watch.lease.reset();
+                wrong = error.to_string();
                 if trouble.begin(Instant::now()) {
-                    core.say(&Notice::Trouble { what: error.to_string() });
+                    core.say(&Notice::Trouble { what: wrong.clone() });
                 }
             }
             Err(error) => return Err(error),
         }
-        if mode == Mode::Once && watch.said.is_some() {
-            return Ok(None);
+        if mode == Mode::Once {
+            if watch.said.is_some() && is_all_taken(core) {
+                return Ok(None);
+            }
+            if trouble.lasts(Instant::now()) >= super::PATIENCE {
+                return Err(BusError::GaveUp { what: wrong });
+            }
         }
         let wait = if trouble.retry_at().is_some() { trouble.left(Instant::now()) } else { interval };
         pause(wakes, wait);
     }
+}
+
+/// Has the active service left nothing in the drop? Looked at again if that cannot be said now.
+fn is_all_taken(core: &Core) -> bool {
+    let mut left = 0_usize;
+    claim::for_each_drop(&core.disk, |_| left += 1).is_ok_and(|()| left == 0)
 }
 
 /// Waits for a reason to look again; events of the drop are none, somebody else sees to them.

@@ -45,7 +45,10 @@ impl Active<'_> {
         if self.relist {
             self.list_own_room()?;
         }
-        self.park_ready(now)?;
+        let parked = self.park_ready(now);
+        // What could not be read is in no list.
+        self.relist |= parked.is_err();
+        parked?;
         self.settle(now)?;
         self.checkpoint(now)?;
         let done = packed
@@ -95,10 +98,14 @@ impl Active<'_> {
                 continue;
             }
             match self.read_in_room(ready)? {
-                Some(Candidate::InRoom(claimed)) => {
-                    let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
-                    self.unsettled.push(decision);
-                }
+                // What waits has its id noted as its own, so it must not be somebody else's.
+                Some(Candidate::InRoom(claimed)) => match self.seen_before(&claimed)? {
+                    Some(verdict) => self.decide_unhandled(*claimed, verdict, now)?,
+                    None => {
+                        let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
+                        self.unsettled.push(decision);
+                    }
+                },
                 Some(Candidate::UnfitInRoom { claim, refusal }) => {
                     let decision = self.unfit(claim, &refusal, now)?;
                     self.unsettled.push(decision);
@@ -140,7 +147,30 @@ fn give_up_at(handlers_end: Option<Instant>, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use super::super::active::Ready;
+    use super::super::attempted::tests::Bus;
     use super::*;
+    use crate::bus::layout::{ClaimName, Ticket};
+
+    /// What waits has its id noted as its own; so it must be known before whether it is.
+    #[test]
+    fn a_duplicate_in_the_room_does_not_wait_for_the_next_service() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        let text = r#"{"id":"m-1","sender":"alice","recipient":"postroom","action":"mcp.core.echo"}"#;
+        std::fs::write(bus.path.join("1.json"), text).expect("dropped");
+        active.turn(Now::get()).expect("handled");
+        assert!(bus.path.join("inbox/alice/m-1.reply.json").exists());
+        let name = ClaimName::first(Ticket::new(), "2.json".as_ref());
+        std::fs::write(bus.path.join(active.room.file(name.file_name())), text).expect("claimed");
+        active.ready.push_back(Ready::new(name));
+        active.stop();
+        active.leave().expect("left");
+        drop(active);
+        assert_eq!(std::fs::read_dir(bus.path.join("deferred")).expect("listed").count(), 0);
+        bus.serve().turn(Now::get()).expect("nothing to do");
+        assert_eq!(std::fs::read_dir(bus.path.join("inbox/alice")).expect("listed").count(), 1);
+    }
 
     #[test]
     fn a_stop_takes_nine_seconds_at_most_however_long_handlers_ran() {

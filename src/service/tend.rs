@@ -21,15 +21,21 @@ impl Active<'_> {
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
         term::remove_probes(&self.core.disk)?;
-        if let Some(by_ms) = self.dates.look(now) {
-            self.core.say(&Notice::ClockSet { by_ms });
-        }
+        self.look_at_clock(now);
         if self.dates.count() {
             let remove_days = self.core.settings.retention.remove_days;
             self.ids.forget_old(&self.core.disk, now.wall_ms)?;
             retention::remove_old(&self.core.disk, &self.room.path, remove_days, now.wall_ms)?;
         }
         self.pack(now)
+    }
+
+    /// Which day it is, and whether that is to be believed.
+    pub(super) fn look_at_clock(&mut self, now: Now) {
+        if let Some(by_ms) = self.dates.look(now) {
+            self.core.say(&Notice::ClockSet { by_ms });
+        }
+        self.calendar.set(now.wall_ms, self.dates.belief());
     }
 
     fn pack(&mut self, now: Now) -> Result<(), BusError> {

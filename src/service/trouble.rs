@@ -1,6 +1,8 @@
 //! Whether the disk refuses, and when it is asked again: soon at first, never later than two seconds, so that the service is well
 //! again long before five have passed.
 //!
+//! What concerns one message alone holds up nothing else. It lasts until everything was looked through once more without it.
+//!
 //! Invariant: each trouble is said once, and its end is said once.
 
 use std::time::{Duration, Instant};
@@ -15,8 +17,21 @@ pub struct Trouble {
     now: Option<Backoff>,
     /// Something cannot be published, though all else works.
     is_aside: bool,
+    single: Single,
     /// When it was said last that something is wrong; `None` while all is well.
     said: Option<Instant>,
+    /// Since when something is wrong.
+    since: Option<Instant>,
+}
+
+/// Is there a message that cannot be worked on?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Single {
+    #[default]
+    None,
+    Failed,
+    /// Everything is being looked through again since.
+    LookedAgain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +45,14 @@ impl Trouble {
     pub fn begin(&mut self, now: Instant) -> bool {
         let wait = self.now.map_or(FIRST, |backoff| (backoff.wait * 2).min(LONGEST));
         self.now = Some(Backoff { wait, retry_at: now + wait });
+        self.since.get_or_insert(now);
         self.said.replace(self.said.unwrap_or(now)).is_none()
     }
 
     /// One thing failed that holds up nothing else. `true` if it is to be said (once a minute).
     pub fn begin_aside(&mut self, now: Instant) -> bool {
         self.is_aside = true;
+        self.since.get_or_insert(now);
         let due = self.said.is_none_or(|said| now.saturating_duration_since(said) >= ASIDE);
         if due {
             self.said = Some(now);
@@ -43,15 +60,44 @@ impl Trouble {
         due
     }
 
+    /// One message failed. `true` if it is to be said (once a minute).
+    pub fn begin_single(&mut self, now: Instant) -> bool {
+        self.single = Single::Failed;
+        self.begin_aside(now)
+    }
+
+    /// Everything is looked through again.
+    pub fn look_again(&mut self) {
+        if self.single == Single::Failed {
+            self.single = Single::LookedAgain;
+        }
+    }
+
+    /// Everything that was found is done.
+    pub fn all_looked_through(&mut self) {
+        if self.single == Single::LookedAgain {
+            self.single = Single::None;
+        }
+    }
+
     /// What failed beside everything else is done now.
     pub fn end_aside(&mut self) {
-        self.is_aside = false;
+        self.is_aside = self.single != Single::None;
+    }
+
+    /// For how long something has been wrong.
+    pub fn lasts(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// Every step worked. `true` if all is well now that was not before.
     pub fn over(&mut self) -> bool {
         self.now = self.now.filter(|backoff| Instant::now() < backoff.retry_at);
-        self.now.is_none() && !self.is_aside && self.said.take().is_some()
+        if self.now.is_some() || self.is_aside {
+            return false;
+        }
+        self.since = None;
+        self.said.take().is_some()
     }
 
     /// Was it said that something is wrong, and not yet that it is well?

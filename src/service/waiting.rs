@@ -14,6 +14,7 @@ use crate::bus::room::Alive;
 use crate::bus::{BusError, Disk, history};
 use crate::message::{AgentId, Given, Message};
 use crate::policy::Settings;
+use crate::policy::rate::Rates;
 
 /// How a waiting message becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +44,16 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Lists `deferred/`. For a first attempt whose message says `notBefore`, the date counts. What waits for anything else (a retry, its
-    /// turn) is due after what is left of its wait, and never after more than the longest wait for a retry.
+    /// Lists `deferred/`. For a first attempt whose message says `notBefore`, the date counts. A retry is due after what is left of its
+    /// wait, and never after more than the longest wait for one. What waits for its turn is due after what is left, and never after
+    /// more than it was told to wait when it was accepted.
     pub fn load(
         disk: &Disk,
         alive: Alive<'_>,
         now: Now,
         settings: &Settings,
         senders: &mut Senders,
+        rates: &mut Rates,
     ) -> Result<Waiting, BusError> {
         let longest = Duration::from_millis(settings.retry.max_ms);
         let mut waiting = Waiting::default();
@@ -72,10 +75,17 @@ impl Waiting {
                 senders.add(sender, bytes);
             }
             let WaitingName { due_ms, claim } = name;
-            let due = if claim.attempt == 1 && not_before == Some(due_ms) {
+            let left = Duration::from_millis(due_ms.saturating_sub(now.wall_ms));
+            let due = if claim.attempt > 1 {
+                Due::At(now.mono + left.min(longest))
+            } else if not_before == Some(due_ms) {
                 Due::Date(due_ms)
             } else {
-                Due::At(now.mono + Duration::from_millis(due_ms.saturating_sub(now.wall_ms)).min(longest))
+                let left = left.min(Duration::from_millis(due_ms.saturating_sub(claim.ticket.accepted_ms())));
+                if let Some(sender) = sender.as_ref().filter(|_| !left.is_zero()) {
+                    rates.has_turn(sender, left.as_nanos() as u64);
+                }
+                Due::At(now.mono + left)
             };
             let earlier = earlier.remove(&claim.ticket).unwrap_or_default();
             waiting.add(claim.ticket, due, Waiter { file, sender, bytes, earlier });
@@ -244,9 +254,14 @@ mod tests {
         let now = Now { wall_ms: 100 * HOUR, mono: Instant::now() };
         let at_date = now.wall_ms + HOUR;
         let message = format!(r#"{{"id":"a","sender":"alice","recipient":"bob","action":"x","notBefore":{at_date}}}"#);
-        let waits = [(now.wall_ms + 50, 2), (now.wall_ms + 90 * HOUR, 2), (at_date, 1), (1, 3), (at_date + 1, 1)];
+        let waits = [(now.wall_ms + 50, 2), (now.wall_ms + 90 * HOUR, 2), (at_date, 1), (1, 3), (now.wall_ms + 700, 1)];
+        // Accepted when the clock said so, 700 ms before its turn.
+        let accepted = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now.wall_ms / 1000, 0));
         for (due, attempt) in waits {
-            let name = format!("{due}.{attempt}.{}~x.json", Ticket::new());
+            let name = format!(
+                "{due}.{attempt}.{}~x.json",
+                if attempt == 1 { Ticket { uuid: accepted, part: None } } else { Ticket::new() }
+            );
             std::fs::write(bus.path().join(layout::DEFERRED).join(name), &message).expect("a message");
         }
         std::fs::write(bus.path().join(layout::DEFERRED).join("a stranger"), "").expect("a file");
@@ -254,8 +269,8 @@ mod tests {
         let mut settings = Settings::default();
         settings.retry.max_ms = 1_000;
         let mut senders = Senders::default();
-        let mut waiting =
-            Waiting::load(&disk, &|| Ok(()), now, &settings, &mut senders).expect("the folder can be read");
+        let mut waiting = Waiting::load(&disk, &|| Ok(()), now, &settings, &mut senders, &mut Rates::default())
+            .expect("the folder can be read");
         let alice = AgentId::parse("alice").expect("a name");
         assert_eq!((waiting.len(), senders.of(&alice)), (5, (5, 5 * message.len() as u64)));
         let due = |waiting: &mut Waiting, after_ms: u64| {
@@ -263,7 +278,7 @@ mod tests {
             std::iter::from_fn(|| waiting.pop_due(now)).count()
         };
         // A wall clock that was set back made a retry, and one that waits for its turn, due far too late.
-        assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 0, 2]);
+        assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 1, 1]);
         assert_eq!(waiting.next(now), Some(Duration::from_millis(HOUR)));
     }
 

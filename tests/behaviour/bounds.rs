@@ -286,16 +286,50 @@ fn what_comes_faster_than_its_sender_may_send_waits_for_its_turn() {
 }
 
 #[test]
-fn a_duplicate_takes_nobodys_turn_and_a_date_is_not_kept_twice() {
-    let bus = Session::with("[limits]\nper_sender_per_second = 1");
-    let far = r#""notBefore":4102444800000"#;
-    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bob", "note", "1"));
+fn what_is_not_handled_takes_nobodys_turn() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 1\nper_sender_messages = 2");
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bob", "note", "1")).once();
+    // A duplicate, unknown recipients, and what is over a limit.
     bus.drop("2.json", message("m-1", "alice", "bob", "note", "1"));
-    bus.drop("3.json", message_with(far, "m-2", "carol", "bob", "note", "1"));
-    bus.drop("4.json", message_with(far, "m-3", "carol", "bob", "note", "1")).once();
-    assert_eq!((bus.ls("inbox/bob"), bus.dead()), (vec!["m-1.json".to_owned()], vec![]));
-    let due: Vec<String> = bus.ls("deferred").iter().map(|name| name[..13].to_owned()).collect();
-    assert_eq!(due, ["4102444800000"; 2]);
+    bus.write_in_order(
+        (3..9).map(|n| (format!("{n}.json"), message(&format!("m-{n}"), "alice", "nobody", "note", "1"))),
+    );
+    bus.write_in_order((10..19).map(|n| (format!("{n}.json"), message(&format!("m-{n}"), "dora", "bob", "note", "1"))));
+    let service = bus.serve();
+    bus.until("three of dora's", |bus| bus.ls("inbox/bob").len() == 4);
+    // She has had her turns, and those that were refused have left none behind.
+    bus.drop("20.json", message("m-20", "alice", "bob", "note", "1"));
+    bus.until("the last one", |bus| bus.exists("inbox/bob/m-20.json"));
+    service.stop();
+    let codes = codes(&bus);
+    assert_eq!(codes.iter().filter(|code| *code == "unknown-recipient").count(), 6);
+    assert_eq!(codes.iter().filter(|code| *code == "rate-limited").count(), 6);
+    assert_eq!(bus.steps(&["deferred"]), ["m-11 deferred", "m-12 deferred"]);
+}
+
+#[test]
+fn what_waited_for_its_date_takes_its_turn_then() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 2");
+    let more = format!(r#""notBefore":{}"#, in_ms(300));
+    bus.know(&["bob"]);
+    let text = |n: u32| message_with(&more, &format!("m-{n}"), "alice", "bob", "note", "1");
+    bus.write_in_order((1..=4).map(|n| (format!("{n}.json"), text(n))));
+    bus.once();
+    let service = bus.serve();
+    bus.until("all messages", |bus| bus.ls("inbox/bob").len() == 4);
+    service.stop();
+    let deferred: Vec<_> = bus.journal().into_iter().filter(|line| line["step"] == "deferred").collect();
+    let why: Vec<String> = deferred.iter().map(|line| string(line, "message")).collect();
+    assert_eq!(why[..4], ["notBefore"; 4]);
+    assert_eq!(why[4..], ["its sender's rate"; 2]);
+}
+
+#[test]
+fn what_can_only_expire_is_refused_at_once() {
+    let bus = Session::new();
+    let more = r#""notBefore":4102444800000,"expiresAt":4102444800000"#;
+    bus.know(&["bob"]).drop("1.json", message_with(more, "m-1", "alice", "bob", "note", "1")).once();
+    assert_eq!(bus.dead(), [("expired".into(), "1.json".into())]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::guests::{echoing, refusing};
 use crate::mock::{described, replying};
-use crate::session::{Session, message, message_with, string};
+use crate::session::{Session, echo, message, message_with, string};
 
 /// Sends one message to `postroom` and gives its reply's payload, or its error.
 fn ask(bus: &Session, sender: &str, action: &str, payload: &str) -> Value {
@@ -282,4 +282,27 @@ fn the_older_envelope_goes_to_an_agent_as_it_is_and_so_does_its_answer() {
     inbox/bob/
     inbox/bob/m-1.json
     ");
+}
+
+#[test]
+fn a_copied_registration_is_nobodys() {
+    let bus = Session::new();
+    let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
+    bus.drop("1.json", message("m-1", "alice", "postroom", "mcp.core.register", card)).once();
+    let copied = bus.text("agents/alice.json");
+    bus.write("agents/carl.json", &copied);
+    bus.drop("2.json", message("m-2", "alice", "postroom", "mcp.core.unregister", "null")).once();
+    bus.drop("3.json", echo("c-1", "carl", "1")).once();
+    assert!(bus.exists("inbox/carl/c-1.reply.json") && !bus.exists("agents/alice.json"));
+    assert_eq!(bus.text("agents/carl.json"), copied, "it is left alone");
+}
+
+/// In the older envelope also what is refused of one of several is an mcp.response.
+#[test]
+fn a_refused_part_of_an_older_call_is_answered_as_one() {
+    let bus = Session::new();
+    let text = message("e-1", "alice", r#"["postroom","bob"]"#, "mcp.execute", r#"{"namespace":5,"requestId":"q"}"#);
+    bus.know(&["bob"]).drop("1.json", text).once();
+    let reply = bus.json("inbox/alice/e-1~postroom.reply.json");
+    assert_eq!((string(&reply, "action"), &reply["payload"]["success"]), ("mcp.response".to_owned(), &json!(false)));
 }

@@ -16,6 +16,7 @@ mod delivery;
 mod dropping;
 mod guests;
 mod hostile;
+mod letters;
 mod long_logs;
 mod messages;
 #[allow(dead_code)]

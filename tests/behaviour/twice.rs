@@ -142,6 +142,10 @@ fn ids_are_forgotten_after_the_days_that_are_set() {
     bus.drop("2.json", &text).once();
     assert_eq!(bus.ls("inbox/bob"), [""; 0]);
     age(3);
+    // The bus was in use between that day and this one, so the date is right.
+    let between =
+        jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().checked_sub(jiff::Span::new().days(5));
+    std::fs::create_dir(bus.path("archive").join(between.unwrap().to_string())).unwrap();
     bus.drop("3.json", &text).once();
     assert_eq!(bus.ls("inbox/bob"), ["m-1.json"]);
     assert_eq!(bus.json("inbox/bob/m-1.json")["payload"], json!(1));
@@ -192,4 +196,21 @@ fn what_is_remembered_comes_from_the_journal_where_its_file_was_removed() {
         .drop("10.json", message("m-6", "alice", "ext", "do", "\"another\""))
         .once();
     assert_eq!(bus.json("inbox/alice/m-6.reply.json")["payload"], "another");
+}
+
+/// What a service that hung appends when it wakes, the one that took over from it knows better.
+#[test]
+fn what_a_replaced_service_says_of_an_id_later_does_not_count() {
+    let bus = Session::new();
+    bus.drop("1.json", message("m-1", "alice", "bob", "note", "1")).once();
+    let [day] = <[String; 1]>::try_from(bus.ls(".postroom/ids")).unwrap();
+    let ids = format!(".postroom/ids/{day}");
+    let first = bus.text(&ids).lines().find(|line| line.contains("released")).unwrap().to_owned();
+    // The corrected message has the id now.
+    let text = message("m-1", "alice", "bob", "note", "2");
+    bus.know(&["bob"]).drop("2.json", &text).once();
+    let [term, ticket] = <[&str; 2]>::try_from(first.split('\t').take(2).collect::<Vec<_>>()).unwrap();
+    let late = format!("{}{term}\t{ticket}\tfree\talice\tm-1\t\t0\t\t\n", bus.text(&ids));
+    bus.write(&ids, late).remove("inbox/bob/m-1.json").drop("3.json", &text).once();
+    assert_eq!((bus.steps(&["duplicate"]), bus.ls("inbox/bob").len()), (vec!["m-1 duplicate".to_owned()], 0));
 }

@@ -28,8 +28,16 @@ fn a_copied_record_keeps_the_boot_in_which_it_was_decided() {
     term::take_others(&bus.disk, &room).expect("taken over");
     let mut journal = Journal::new("first".into(), room.term);
     let mut ids = Ids::load(&bus.disk, &room, 30, 0).expect("ids");
-    recover::recover(&bus.disk, &room, &mut log, &mut journal, &mut ids, Durability::Process, now_ms())
-        .expect_err("there is no inbox");
+    recover::recover(
+        &bus.disk,
+        &room,
+        &mut log,
+        &mut journal,
+        &mut ids,
+        Durability::Process,
+        &postroom::bus::time::day(now_ms()),
+    )
+    .expect_err("there is no inbox");
     let copied = bus::log::read(&bus.disk, &room.path).expect("its log").records;
     assert_eq!(copied, std::slice::from_ref(&record));
     drop((room, log));

@@ -135,7 +135,7 @@ impl OldRoom<'_> {
     pub fn note_id(&self, record: &Record) {
         let mut ids = Ids::load(&self.bus.disk, &self.room, 30, 0).expect("ids");
         ids.note(record.claim.ticket, record.id.as_ref().expect("a record with an id"));
-        ids.flush(&self.bus.disk, now_ms()).expect("flushed");
+        ids.flush(&self.bus.disk, &postroom::bus::time::day(now_ms())).expect("flushed");
     }
 
     pub fn record(&self, claim: &ClaimName, finish: Finish, effects: Vec<Effect>) -> Record {

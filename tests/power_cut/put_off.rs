@@ -112,9 +112,17 @@ fn a_resumed_message_that_is_still_in_the_room_keeps_its_id() {
         term::take_others(&bus.disk, &room).expect("taken over");
         let mut journal = Journal::new("first".into(), room.term);
         let mut ids = Ids::load(&bus.disk, &room, 30, 0).expect("ids");
-        recover::recover(&bus.disk, &room, &mut log, &mut journal, &mut ids, Durability::Process, now_ms())
-            .expect("recovered");
-        let seen = ids.seen("alice", "m-1").map(|seen| seen.ticket);
+        recover::recover(
+            &bus.disk,
+            &room,
+            &mut log,
+            &mut journal,
+            &mut ids,
+            Durability::Process,
+            &postroom::bus::time::day(now_ms()),
+        )
+        .expect("recovered");
+        let seen = ids.seen("alice", "m-1").expect("read").map(|seen| seen.ticket);
         assert_eq!(seen, Some(first.ticket), "it waited as {}", waits_as(&first));
     }
 }

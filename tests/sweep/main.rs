@@ -8,6 +8,7 @@
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
+mod alone;
 mod auditor;
 mod cases;
 mod counting;

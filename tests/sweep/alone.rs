@@ -1,0 +1,209 @@
+//! What the system refuses for one message alone, for as long as it does: all others are handled, and so is that one in the end.
+
+use std::path::Path;
+
+use crate::running::LONG;
+use crate::support::trace::{Aim, Choose, Ending, Fault, Plan, Scope, Step, Traced, When};
+use crate::support::workload::echo;
+use crate::support::workspace::{Durability, Workspace, wait_until};
+
+/// A bus on which every call that `choose` chooses fails.
+struct Refused {
+    workspace: Workspace,
+    service: Traced,
+}
+
+impl Refused {
+    fn serve(workspace: Workspace, choose: fn(&Step) -> bool, errno: i32) -> Refused {
+        let choose: Choose = Box::new(choose);
+        let plan = Plan::FailWhile(choose, errno);
+        let service = Traced::start(workspace.serve(), workspace.bus(), Scope::Failable, plan);
+        Refused { workspace, service }
+    }
+
+    fn drop(&self, id: &str) {
+        drop_echo(&self.workspace, &format!("{id}.json"), id, "");
+    }
+
+    fn until(&self, what: &str, mut is_so: impl FnMut(&Path) -> bool) {
+        let bus = self.workspace.bus();
+        let waited = wait_until(LONG, || if is_so(bus) { Ok(()) } else { Err(what.to_owned()) });
+        waited.unwrap_or_else(|why| panic!("{why}\n{}\n{}", self.workspace.tree(), self.service.said()));
+    }
+
+    fn until_answered(&self, id: &str) {
+        self.until(id, |bus| bus.join(reply(id)).exists());
+    }
+
+    /// It was refused some times, said so once, and works again; then the service ends well.
+    fn heals(&self, id: &str) {
+        self.until("some tries", |_| self.service.refused() >= 3);
+        assert!(!self.workspace.bus().join(reply(id)).exists());
+        self.service.heal();
+        self.until_answered(id);
+        self.until("a word of it", |_| self.service.said().contains("working again"));
+        let said = self.service.said();
+        assert_eq!((said.matches("trying again").count(), said.matches("working again").count()), (1, 1), "{said}");
+        self.service.signal(libc::SIGTERM);
+        self.until("its end", |_| self.service.has_ended());
+        assert_eq!(std::fs::read_dir(self.workspace.bus().join("processing")).expect("listed").count(), 0);
+    }
+}
+
+fn reply(id: &str) -> String {
+    format!("inbox/alice/{id}.reply.json")
+}
+
+/// Drops an echo of alice's, with more members.
+fn drop_echo(workspace: &Workspace, file: &str, id: &str, more: &str) {
+    let text = String::from_utf8(echo(file, "alice", id, "1").bytes).expect("JSON");
+    let text = format!("{}{more}}}", text.trim_end().strip_suffix('}').expect("a message ends in a brace"));
+    workspace.drop_file(file, text.as_bytes());
+}
+
+/// In a folder with the sticky bit, somebody else's file; or one that is immutable.
+#[test]
+fn a_file_that_cannot_be_claimed_holds_up_nobody() {
+    let workspace = Workspace::new(Durability::Process);
+    drop_echo(&workspace, "stuck.json", "stuck", "");
+    drop_echo(&workspace, "good.json", "good", "");
+    let claims = |step: &Step| step.call == "renameat2" && step.exact.starts_with("renameat2 stuck.json -> ");
+    let bus = Refused::serve(workspace, claims, libc::EPERM);
+    bus.until_answered("good");
+    bus.drop("later");
+    bus.until_answered("later");
+    bus.heals("stuck");
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_holds_up_nobody() {
+    let workspace = Workspace::new(Durability::Process);
+    let soon =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() + 500;
+    drop_echo(&workspace, "stuck.json", "stuck", &format!(",\"notBefore\":{soon}"));
+    let reads = |step: &Step| {
+        step.call == "openat2" && step.exact.contains(" processing/") && step.exact.contains("~stuck.json")
+    };
+    let bus = Refused::serve(workspace, reads, libc::EIO);
+    bus.until("a refusal", |_| bus.service.refused() > 0);
+    bus.drop("good");
+    bus.until_answered("good");
+    bus.heals("stuck");
+}
+
+#[test]
+fn a_waiting_message_that_cannot_be_taken_back_holds_up_nobody() {
+    let workspace = Workspace::new(Durability::Process);
+    let soon =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() + 500;
+    drop_echo(&workspace, "stuck.json", "stuck", &format!(",\"notBefore\":{soon}"));
+    let resumes = |step: &Step| step.call == "renameat2" && step.exact.starts_with("renameat2 deferred/");
+    let bus = Refused::serve(workspace, resumes, libc::EIO);
+    bus.until("a refusal", |_| bus.service.refused() > 0);
+    bus.drop("good");
+    bus.until_answered("good");
+    bus.heals("stuck");
+}
+
+/// Not to know is not to know that there was none.
+#[test]
+fn an_id_that_cannot_be_read_is_not_taken_for_a_new_one() {
+    let workspace = Workspace::new(Durability::Process);
+    drop_echo(&workspace, "first.json", "twice", "");
+    let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, Plan::Count);
+    assert_eq!(once.finish(LONG).expect("ended").ending, Ending::Exit(0));
+    drop_echo(&workspace, "again.json", "twice", "");
+    let reads = |step: &Step| step.call == "pread64" && step.exact.contains(".postroom/ids/");
+    let bus = Refused::serve(workspace, reads, libc::EIO);
+    bus.until("some tries", |_| bus.service.refused() >= 3);
+    bus.service.heal();
+    bus.until("the end of the second", |bus| !bus.join("again.json").exists());
+    bus.service.signal(libc::SIGTERM);
+    bus.until("its end", |_| bus.service.has_ended());
+    let inbox = bus.workspace.bus().join("inbox/alice");
+    assert_eq!(std::fs::read_dir(inbox).expect("listed").count(), 1, "{}", bus.workspace.tree());
+}
+
+#[test]
+fn a_registration_that_cannot_be_opened_for_want_of_descriptors_is_not_forgotten() {
+    let workspace = Workspace::new(Durability::Process);
+    let card = r#"{"id":"r","sender":"bob","recipient":"postroom","action":"mcp.core.register","payload":{"name":"B","version":"1","capabilities":[]}}"#;
+    workspace.drop_file("r.json", card.as_bytes());
+    let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, Plan::Count);
+    assert_eq!(once.finish(LONG).expect("ended").ending, Ending::Exit(0));
+    std::fs::remove_dir_all(workspace.bus().join("inbox/bob")).expect("cleared away");
+    workspace.drop_file("m.json", br#"{"id":"m","sender":"alice","recipient":"bob","action":"note"}"#);
+    let opens = |step: &Step| step.exact.ends_with(" agents/bob.json");
+    let bus = Refused::serve(workspace, opens, libc::EMFILE);
+    bus.until("some tries", |_| bus.service.refused() >= 3);
+    bus.service.heal();
+    bus.until("its delivery", |bus| bus.join("inbox/bob/m.json").exists());
+}
+
+/// A script that waits for `serve --once` is told in the end; what was accepted waits for the next service.
+#[test]
+fn once_is_not_for_ever() {
+    let workspace = Workspace::new(Durability::Process);
+    drop_echo(&workspace, "a.json", "a", "");
+    let makes = |step: &Step| step.call == "mkdirat" && step.exact.ends_with(" inbox/alice");
+    let plan = Plan::FailWhile(Box::new(makes), libc::EACCES);
+    let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, plan);
+    let report = once.finish(LONG).expect("ended");
+    assert_eq!(report.ending, Ending::Exit(1), "{}", report.output);
+    let says = ["gave up: cannot make the folder", "inbox/alice", "the next service goes on with it"];
+    assert!(says.iter().all(|says| report.output.contains(says)), "{}", report.output);
+    let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, Plan::Count);
+    assert_eq!(once.finish(LONG).expect("ended").ending, Ending::Exit(0));
+    assert!(workspace.bus().join(reply("a")).exists(), "{}", workspace.tree());
+}
+
+/// The kernel calls written what it could not write: the log of the room that was taken over stays, also where the failed sync was the
+/// first thing that the new service did.
+#[test]
+fn a_sync_that_fails_while_a_service_takes_over_is_not_forgotten() {
+    let workspace = Workspace::new(Durability::Full);
+    drop_echo(&workspace, "a.json", "a", "");
+    let published = Aim::Named { what: "fdatasync processing/1/ROOM/log".to_owned(), nth: 1 };
+    let killed = Traced::start(workspace.serve(), workspace.bus(), Scope::Failable, Plan::Kill(published, When::After));
+    let report = killed.finish(LONG).expect("ended");
+    assert!(report.hit.is_some(), "{:#?}", report.steps.iter().map(|step| &step.what).collect::<Vec<_>>());
+    let aim = Aim::Named { what: "syncfs .".to_owned(), nth: 1 };
+    let plan = Plan::Fail(aim, Fault::Errno(libc::EIO));
+    let service = Traced::start(workspace.serve(), workspace.bus(), Scope::Failable, plan);
+    let bus = Refused { workspace, service };
+    bus.until_answered("a");
+    bus.until("a word of it", |_| bus.service.said().contains("rests on this service's log"));
+    bus.service.signal(libc::SIGTERM);
+    bus.until("its end", |_| bus.service.has_ended());
+    let rooms = std::fs::read_dir(bus.workspace.bus().join("processing")).expect("listed").count();
+    assert_eq!(rooms, 1, "its log is left to the next one: {}", bus.service.said());
+}
+
+/// Of two changes of one registration the first is held up: the second waits for it, and is what stays.
+#[test]
+fn changes_of_a_registration_keep_their_order() {
+    let workspace = Workspace::new(Durability::Process);
+    let tell = |workspace: &Workspace, id: &str, command: &str, payload: &str| {
+        let text = format!(
+            r#"{{"id":"{id}","sender":"alice","recipient":"postroom","action":"mcp.core.{command}","payload":{payload}}}"#
+        );
+        workspace.drop_file(&format!("{id}.json"), text.as_bytes());
+    };
+    let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
+    tell(&workspace, "r1", "register", card);
+    let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, Plan::Count);
+    assert_eq!(once.finish(LONG).expect("ended").ending, Ending::Exit(0));
+    let removes = |step: &Step| step.call == "unlinkat" && step.exact.ends_with("/gone-alice.json");
+    let bus = Refused::serve(workspace, removes, libc::EIO);
+    tell(&bus.workspace, "u", "unregister", "null");
+    bus.until("a refusal", |_| bus.service.refused() > 0);
+    tell(&bus.workspace, "r2", "register", card);
+    bus.until("some more", |bus| !bus.join("r2.json").exists());
+    let before = bus.service.refused();
+    bus.until("some more", |_| bus.service.refused() > before);
+    bus.service.heal();
+    bus.until_answered("r2");
+    bus.service.signal(libc::SIGTERM);
+    bus.until("its end", |_| bus.service.has_ended());
+    assert!(bus.workspace.bus().join("agents/alice.json").exists(), "{}", bus.workspace.tree());
+}
