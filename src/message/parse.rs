@@ -40,7 +40,9 @@ impl Message {
                 // The members lie before the error, in a part of the text that is valid UTF-8.
                 let text = String::from_utf8(bytes).unwrap_or_default();
                 let members = if text.is_empty() { &[][..] } else { &stopped.members };
-                return Err(malformed(&stopped.error, Salvage::read(&text, members)));
+                // They are counted from behind a byte order mark.
+                let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+                return Err(malformed(&stopped.error, Salvage::read(text, members)));
             }
         };
         match read_fields(&text, outline.kind, outline.members, given) {

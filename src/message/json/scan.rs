@@ -23,9 +23,8 @@ pub fn scan_bytes(bytes: Vec<u8>, max_depth: usize) -> Result<(String, Outline),
         let stopped = stopped_at(&bytes[..0], 0, ErrorKind::TooLong);
         return Err((bytes, stopped));
     }
-    if bytes.starts_with(b"\xEF\xBB\xBF") {
-        let stopped = stopped_at(&bytes, 0, ErrorKind::ByteOrderMark);
-        return Err((bytes, stopped));
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        return Err(behind_byte_order_mark(bytes));
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -38,6 +37,20 @@ pub fn scan_bytes(bytes: Vec<u8>, max_depth: usize) -> Result<(String, Outline),
         Ok(outline) => Ok((text, outline)),
         Err(stopped) => Err((text.into_bytes(), stopped)),
     }
+}
+
+/// A text that begins with this is refused (RFC 8259, section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// What follows the mark can be read all the same: its sender is to be told. The members are those of the text behind the mark.
+fn behind_byte_order_mark(bytes: Vec<u8>) -> (Vec<u8>, Stopped) {
+    let error = Error::at(&bytes, 0, ErrorKind::ByteOrderMark);
+    let members = match std::str::from_utf8(&bytes[BYTE_ORDER_MARK.len()..]).map(|text| run(text, MAX_DEPTH)) {
+        Ok(Ok(outline)) => outline.members,
+        Ok(Err(stopped)) => stopped.members,
+        Err(_) => Vec::new(),
+    };
+    (bytes, Stopped { error, members })
 }
 
 /// As [`scan_bytes`], for text that is known to be UTF-8.
