@@ -14,7 +14,9 @@ pub use states::{Item, State, Written};
 
 use std::path::Path;
 
-use super::disk::Disk;
+use rustix::io::Errno;
+
+use super::disk::{Disk, DiskError};
 use super::error::BusError;
 use super::layout;
 use super::place::Place;
@@ -68,6 +70,14 @@ impl View {
         Ok(self.disk.read(path, max)?)
     }
 
+    /// The same of a file that anybody may have put there; `None` also if it can be no file of ours.
+    pub fn read_ours(&self, path: &Path, max: u64) -> Result<Option<Vec<u8>>, BusError> {
+        match self.disk.read(path, max) {
+            Err(error) if is_foreign(&error) => Ok(None),
+            read => Ok(read?),
+        }
+    }
+
     /// Is something there?
     pub fn exists(&self, path: &Path) -> Result<bool, BusError> {
         Ok(self.disk.stat(path)?.is_some())
@@ -76,5 +86,15 @@ impl View {
     /// The names in a folder, sorted; none if it is not there.
     pub fn names(&self, folder: &Path) -> Result<Vec<std::ffi::OsString>, BusError> {
         Ok(self.disk.list(folder)?.into_iter().map(|entry| entry.name).collect())
+    }
+}
+
+/// Was it not read because of what it is (a link, a folder, a FIFO, a socket, too large, closed to us)? Then the disk is well, and
+/// everything else can be looked at.
+fn is_foreign(error: &DiskError) -> bool {
+    match Errno::from_io_error(&error.source) {
+        Some(errno) => matches!(errno, Errno::LOOP | Errno::NXIO | Errno::ACCESS | Errno::PERM),
+        // Not the system's word but ours: no regular file, or larger than it may be.
+        None => true,
     }
 }

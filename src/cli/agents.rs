@@ -64,9 +64,10 @@ pub fn name(text: &str) -> Option<AgentId> {
     AgentId::parse(text).ok().filter(|name| !name.is_postroom())
 }
 
-/// What an agent has registered as. None: it has not, or its file cannot be understood, of which `doctor` tells.
+/// What an agent has registered as. None: it has not, or what lies there under its name cannot be read or understood, of which
+/// `doctor` tells.
 pub fn registration(view: &View, agent: &AgentId) -> Result<Option<Registration>, Failure> {
-    let read = view.read(&layout::agent_file(agent.as_str()), REGISTRATION_MAX)?;
+    let read = view.read_ours(&layout::agent_file(agent.as_str()), REGISTRATION_MAX)?;
     Ok(read.and_then(|read| serde_json::from_slice(&read).ok()))
 }
 

@@ -162,6 +162,44 @@ fn files_in_a_wrong_place() {
     assert_eq!(notes(&bus, "foreign-file").len(), 1);
 }
 
+/// A folder, a FIFO, a link and a socket, each named like a registration.
+#[test]
+fn what_is_no_file_is_no_registration() {
+    let bus = Bus::new();
+    std::fs::create_dir(bus.path("agents/folder.json")).expect("made");
+    let fifo = std::process::Command::new("mkfifo").arg(bus.path("agents/fifo.json")).status().expect("ran");
+    assert!(fifo.success());
+    symlink("/etc/hostname", bus.path("agents/link.json")).expect("linked");
+    let socket = std::os::unix::net::UnixListener::bind(bus.path("agents/socket.json")).expect("bound");
+    let large = std::fs::File::create(bus.path("agents/large.json")).expect("made");
+    large.set_len(5 << 20).expect("enlarged");
+    bus.run(&["status"]).ok();
+    assert_eq!(bus.run(&["agents", "--json"]).ok().json()["agents"], serde_json::json!([]));
+    let found = notes(&bus, "foreign-file");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let named = found[0].1.ends_with(": fifo.json, folder.json, large.json, link.json, socket.json");
+    assert!(found[0].0 == "agents" && named, "{found:?}");
+    drop(socket);
+}
+
+/// A registration that only its owner may read is none for another user.
+#[test]
+fn a_registration_that_may_not_be_read() {
+    let bus = Bus::new();
+    std::fs::write(bus.path("agents/closed.json"), "{}").expect("written");
+    std::fs::set_permissions(bus.path("agents/closed.json"), std::fs::Permissions::from_mode(0o000)).expect("set");
+    for command in ["status", "agents"] {
+        let mut looking = program(bus.workspace());
+        looking.arg(command);
+        let ran = without_privilege(&bus, looking);
+        assert!(ran.status.success(), "{ran:?}");
+    }
+    let mut doctor = program(bus.workspace());
+    doctor.args(["doctor", "--json"]);
+    let report: Value = serde_json::from_slice(&without_privilege(&bus, doctor).stdout).expect("JSON");
+    assert!(report.to_string().contains("agents/ has 1 file that does not belong there: closed.json"), "{report}");
+}
+
 /// On a bus that was used in every way nothing is foreign.
 #[test]
 fn what_the_service_itself_puts_there_is_in_its_place() {

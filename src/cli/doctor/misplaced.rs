@@ -146,7 +146,7 @@ pub fn inboxes(patient: &Patient) -> Option<Finding> {
     })
 }
 
-/// Files in `agents/` that say of nobody that he has registered.
+/// What in `agents/` says of nobody that he has registered.
 pub fn registrations(patient: &Patient, view: &View) -> Result<Option<Finding>, Failure> {
     let mut strangers = Vec::new();
     for name in names(patient, Path::new(layout::AGENTS), |_, _| false) {
