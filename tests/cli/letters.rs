@@ -41,6 +41,26 @@ fn retry_and_purge_need_no_service() {
 }
 
 #[test]
+fn trace_says_as_what_a_dead_letter_was_tried_again() {
+    let bus = Bus::new();
+    bus.drop_text("a.json", &message("a", "you"));
+    bus.run(&["serve", "--once"]).ok();
+    let old = ticket(&bus.dead_letters(1)[0]).to_owned();
+    std::fs::create_dir(bus.path("inbox/you")).expect("made");
+    bus.run(&["dead-letter", "retry", "a"]).ok();
+    for asked in ["a", &old] {
+        let messages = bus.run(&["trace", asked, "--json"]).ok().json()["messages"].clone();
+        let now = &messages[0]["now"][0];
+        assert_eq!((&now["ticket"], &now["state"]), (&old.as_str().into(), &"retried".into()), "{messages}");
+        let fresh = now["retriedAs"].as_str().expect("a ticket").to_owned();
+        let text = bus.run(&["trace", asked]).ok().out;
+        assert!(text.contains(&format!("tried again as {fresh}")) && !text.contains("gone"), "{text}");
+        let story = bus.run(&["trace", &fresh, "--json"]).ok().json()["messages"][0].clone();
+        assert_eq!(story["now"][0]["state"], "archive", "{story}");
+    }
+}
+
+#[test]
 fn a_service_at_work_is_asked() {
     let bus = Bus::new();
     let service = bus.serve();

@@ -21,18 +21,22 @@ pub fn messages(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
         return unjournalled(view, asked);
     }
     let mut lines: BTreeMap<String, Vec<JournalLine>> = roots.iter().map(|root| (root.clone(), Vec::new())).collect();
+    let mut retried = HashMap::new();
     for day in &days {
         view.each_line(day, &mut |line| {
             if !mentions(line, &roots) {
                 return;
             }
             let Some(line) = JournalLine::parse(line) else { return };
+            if let ("retried", Some(letter)) = (line.step.as_str(), &line.from) {
+                retried.insert(letter.clone(), line.ticket.clone());
+            }
             if let Some(lines) = lines.get_mut(line.root()) {
                 lines.push(line);
             }
         })?;
     }
-    let places = places(view, &roots)?;
+    let places = Places { files: files(view, &roots)?, retried };
     lines.into_iter().map(|(root, lines)| story(view, root, once(lines), &places, &days)).collect()
 }
 
@@ -89,25 +93,33 @@ fn once(lines: Vec<JournalLine>) -> Vec<JournalLine> {
     lines
 }
 
+/// What has become of each ticket.
+struct Places {
+    /// In the states that are not the archive.
+    files: HashMap<String, Item>,
+    /// Dead letters that went back as new messages, and the tickets of these.
+    retried: HashMap<String, String>,
+}
+
 /// Where files with these tickets lie now, in the states that are not the archive.
-fn places(view: &View, roots: &BTreeSet<String>) -> Result<HashMap<String, Item>, Failure> {
-    let mut places = HashMap::new();
+fn files(view: &View, roots: &BTreeSet<String>) -> Result<HashMap<String, Item>, Failure> {
+    let mut files = HashMap::new();
     for state in [State::Processing, State::Deferred, State::Held, State::DeadLetter] {
         view.each(state, &mut |item| {
             let Some(ticket) = item.ticket else { return };
             if roots.contains(&ticket.uuid.to_string()) {
-                places.insert(ticket.to_string(), item);
+                files.insert(ticket.to_string(), item);
             }
         })?;
     }
-    Ok(places)
+    Ok(files)
 }
 
 fn story(
     view: &View,
     root: String,
     lines: Vec<JournalLine>,
-    places: &HashMap<String, Item>,
+    places: &Places,
     days: &[Day],
 ) -> Result<MessageStory, Failure> {
     let said = |of: fn(&JournalLine) -> &Option<String>| {
@@ -183,11 +195,11 @@ fn whereabouts(
     view: &View,
     ticket: &str,
     lines: &[JournalLine],
-    places: &HashMap<String, Item>,
+    places: &Places,
     days: &[Day],
 ) -> Result<Whereabouts, Failure> {
-    let at = |state, path| Ok(Whereabouts { ticket: ticket.to_owned(), state, path, due_at: None });
-    if let Some(item) = places.get(ticket) {
+    let at = |state, path| Ok(Whereabouts { ticket: ticket.to_owned(), state, path, due_at: None, retried_as: None });
+    if let Some(item) = places.files.get(ticket) {
         let here = at(item.state.as_str(), Some(item.path.clone()))?;
         return Ok(Whereabouts { due_at: deferred_until(item), ..here });
     }
@@ -196,6 +208,9 @@ fn whereabouts(
     if view.exists(&path)? {
         let state = State::ALL.into_iter().find(|state| path.starts_with(state.as_str()));
         return at(state.map_or("unknown", State::as_str), Some(path));
+    }
+    if let Some(fresh) = places.retried.get(ticket) {
+        return Ok(Whereabouts { retried_as: Some(fresh.clone()), ..at("retried", None)? });
     }
     let packed = days.iter().find(|day| day.is_packed && path.starts_with(Path::new(layout::ARCHIVE).join(&day.day)));
     match packed {
@@ -231,7 +246,13 @@ fn unjournalled(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
                 action: heading.action,
                 in_reply_to: heading.in_reply_to,
                 steps: Vec::new(),
-                now: vec![Whereabouts { ticket, state: item.state.as_str(), path: Some(item.path), due_at }],
+                now: vec![Whereabouts {
+                    ticket,
+                    state: item.state.as_str(),
+                    path: Some(item.path),
+                    due_at,
+                    retried_as: None,
+                }],
                 effects: Vec::new(),
                 sent: Vec::new(),
             });

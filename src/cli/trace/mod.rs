@@ -90,6 +90,9 @@ struct Whereabouts {
     /// Until when it is deferred, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<u64>,
+    /// The ticket that a dead letter got when it was tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retried_as: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

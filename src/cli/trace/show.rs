@@ -106,6 +106,10 @@ fn now(place: &Whereabouts, story: &MessageStory) -> String {
     let says = match place.state {
         "removed" => format!("was {path}, which is gone (purged, or its time in the archive was over)"),
         "packed" => format!("packed with the archive of its day: {path}"),
+        "retried" => {
+            let ticket = place.retried_as.as_deref().map(text::field).unwrap_or_default();
+            format!("was a dead letter, tried again as {ticket}")
+        }
         "unknown" => "not to be found".to_owned(),
         state => {
             let until = place.due_at.map(|due| format!(" until {}", postroom::bus::time::readable(due)));
