@@ -12,9 +12,13 @@ pub fn hour(ms: u64) -> String {
     stamp(ms).strftime("%H").to_string()
 }
 
-/// `YYYY-MM-DDTHH:MM:SS.mmmZ`, for people.
+/// `YYYY-MM-DDTHH:MM:SS.mmmZ`, for people. A time that no calendar has is told as the number that it is: a message may wait until
+/// then.
 pub fn readable(ms: u64) -> String {
-    stamp(ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    match in_calendar(ms) {
+        Some(stamp) => stamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        None => format!("Unix time {ms} ms"),
+    }
 }
 
 /// The whole days between two `YYYY-MM-DD`; `None` if either is not a day.
@@ -30,7 +34,11 @@ pub fn is_day(text: &str) -> bool {
 }
 
 fn stamp(ms: u64) -> Timestamp {
-    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    in_calendar(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn in_calendar(ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -43,6 +51,8 @@ mod tests {
         assert_eq!(hour(1_763_683_200_000), "00");
         assert_eq!(readable(1_763_683_200_123), "2025-11-21T00:00:00.123Z");
         assert_eq!(day(u64::MAX), "1970-01-01");
+        assert_eq!(readable(253_402_207_200_000), "9999-12-30T22:00:00.000Z");
+        assert_eq!(readable(9_007_199_254_740_991), "Unix time 9007199254740991 ms");
         assert_eq!(days_between("2025-02-27", "2025-03-01"), Some(2));
         assert_eq!(days_between("x", "2025-03-01"), None);
     }

@@ -117,6 +117,11 @@ fn list_shows_each_state_and_where_it_ends() {
     assert_eq!(story["messages"][0]["now"][0]["dueAt"], 4_102_444_800_000_u64);
     let text = bus.run(&["trace", "later"]).ok().out;
     assert!(text.contains("(deferred until 2100-01-01T00:00:00.000Z)"), "{text}");
+    let never = r#"{"id":"never","sender":"me","recipient":"you","action":"a","notBefore":9007199254740991}"#;
+    bus.drop_text("5.json", never);
+    bus.run(&["serve", "--once"]).ok();
+    let text = bus.run(&["trace", "never"]).ok().out;
+    assert!(text.contains("(deferred until Unix time 9007199254740991 ms)"), "{text}");
 }
 
 #[test]
