@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::disk::{self, Disk, DiskError, Sync};
+use uuid::Uuid;
+
+use super::disk::{self, Disk, DiskError, Moved, Sync};
 use super::error::BusError;
 use super::layout;
 
@@ -23,7 +25,7 @@ pub fn create(path: &Path) -> Result<Created, BusError> {
         created.made.push(".".into());
     }
     let disk = Disk::open(path)?;
-    created.was_there = disk.stat(layout::FORMAT.as_ref())?.is_some();
+    created.was_there = disk.stat(layout::FORMAT.as_ref())?.is_some() && !is_unfinished(&disk)?;
     for folder in layout::FOLDERS {
         if disk.stat(folder.as_ref())?.is_none() {
             created.made.push(folder.to_owned());
@@ -33,10 +35,32 @@ pub fn create(path: &Path) -> Result<Created, BusError> {
     if created.was_there {
         check_format(&disk)?;
     } else {
-        disk.create(layout::FORMAT.as_ref(), &[layout::FORMAT_LINE.as_bytes()], Sync::Now)?;
+        write_format(&disk)?;
         created.made.push(layout::FORMAT.to_owned());
     }
     Ok(created)
+}
+
+/// An empty file names no format: whoever was to write it was killed before. (It was once written in place.)
+fn is_unfinished(disk: &Disk) -> Result<bool, BusError> {
+    Ok(disk.stat(layout::FORMAT.as_ref())?.is_some_and(|stat| disk::is_regular(&stat) && stat.st_size == 0))
+}
+
+/// It is there whole or not at all: half of it would be a format that nobody knows.
+fn write_format(disk: &Disk) -> Result<(), BusError> {
+    let private = Path::new(layout::PRIVATE);
+    let hidden = private.join(format!(".format-{}", Uuid::now_v7()));
+    disk.create(&hidden, &[layout::FORMAT_LINE.as_bytes()], Sync::Now)?;
+    if disk.rename_new(&hidden, layout::FORMAT.as_ref())? == Moved::Taken {
+        if is_unfinished(disk)? {
+            disk.rename_over(&hidden, layout::FORMAT.as_ref())?;
+        } else {
+            // Another `init` was faster.
+            disk.remove_file(&hidden)?;
+        }
+    }
+    disk.sync_folder(private)?;
+    check_format(disk)
 }
 
 #[allow(clippy::disallowed_methods, reason = "what is above the bus is the user's, and not private")]
@@ -80,9 +104,14 @@ fn check_folders(disk: &Disk) -> Result<(), BusError> {
     layout::FOLDERS.iter().try_for_each(|folder| check_folder(disk, folder))
 }
 
-fn check_format(disk: &Disk) -> Result<(), BusError> {
+/// Is it a bus, of the format that this program knows?
+pub(super) fn check_format(disk: &Disk) -> Result<(), BusError> {
     let path = disk.path().to_owned();
     let Some(text) = disk.read(layout::FORMAT.as_ref(), 4096)? else { return Err(BusError::NotABus { path }) };
+    if text.is_empty() {
+        let what = "is empty: `postroom init` was interrupted, and must be run again".into();
+        return Err(BusError::Damaged { path: path.join(layout::FORMAT), what });
+    }
     if text != layout::FORMAT_LINE.as_bytes() {
         return Err(BusError::NewerFormat { path, found: String::from_utf8_lossy(&text).trim_end().to_owned() });
     }

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use super::create;
 use super::disk::{Disk, DiskError};
 use super::error::BusError;
-use super::layout;
 use super::place::Place;
 use super::term::{self, Holder, Look};
 
@@ -39,11 +39,7 @@ impl View {
             }
             Err(error) => return Err(error.into()),
         };
-        let found = disk.read(Path::new(layout::FORMAT), 4 * 1024)?.ok_or_else(not_a_bus)?;
-        if found != layout::FORMAT_LINE.as_bytes() {
-            let found = String::from_utf8_lossy(&found).trim_end().to_owned();
-            return Err(BusError::NewerFormat { path: path.to_owned(), found });
-        }
+        create::check_format(&disk)?;
         Ok(View { disk })
     }
 

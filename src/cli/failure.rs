@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use postroom::bus::{BusError, DiskError};
+use postroom::bus::{BusError, DiskError, layout};
 use postroom::message::Refusal;
 
 use super::{Exit, print, text};
@@ -63,6 +63,7 @@ impl Failure {
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Failure {
         let exit = match &error {
+            BusError::Damaged { path, .. } if path.ends_with(layout::FORMAT) => Exit::NoBus,
             BusError::NotABus { .. } | BusError::NewerFormat { .. } | BusError::Moved { .. } => Exit::NoBus,
             BusError::OtherHost { .. } | BusError::OtherNamespace { .. } => Exit::Elsewhere,
             BusError::Unsafe { .. } => Exit::UnsafeFileSystem,
@@ -74,6 +75,10 @@ impl From<BusError> for Failure {
         let hint = match &error {
             // Only one command has the option; others meet the error, too.
             BusError::Unsafe { .. } => Some(UNSAFE_HINT.to_owned()),
+            // It is no folder: nothing needs to be moved away.
+            BusError::Damaged { path, .. } if path.ends_with(layout::FORMAT) => {
+                Some("run `postroom init`: it makes what is missing and leaves the rest as it is".to_owned())
+            }
             _ => error.hint(),
         };
         match hint {

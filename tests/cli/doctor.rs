@@ -52,6 +52,9 @@ fn folders() {
     finds(&bus, "missing-folder");
     symlink("/tmp", bus.path("held")).expect("linked");
     finds(&bus, "not-a-folder");
+    std::fs::write(bus.path(".postroom/format"), "").expect("written");
+    finds(&bus, "no-format");
+    assert!(bus.run(&["doctor"]).out.contains("`postroom init` was interrupted"));
     std::fs::remove_file(bus.path(".postroom/format")).expect("removed");
     finds(&bus, "no-format");
     std::fs::write(bus.path(".postroom/format"), "postroom bus format 99\n").expect("written");

@@ -57,6 +57,47 @@ fn a_second_init_keeps_what_is_there() {
     assert_eq!(text.lines().filter(|line| line.starts_with("kept")).count(), 4, "{text}");
 }
 
+/// A power cut, or an earlier postroom that was killed, left the file without its text.
+#[test]
+fn an_init_that_was_interrupted_is_done_again() {
+    let bus = Bus::new();
+    std::fs::write(bus.path(".postroom/format"), "").expect("written");
+    for command in [&["serve", "--once"][..], &["status"]] {
+        let ran = bus.run(command).fails_with(3);
+        assert!(ran.err.contains("`postroom init` was interrupted"), "{ran:?}");
+        assert!(ran.err.contains("hint: run `postroom init`"), "{ran:?}");
+    }
+    let report = bus.run(&["init", "--json"]).ok().json();
+    assert_eq!(report["made"].as_array().expect("a list").len(), 1, "{report}");
+    assert!(bus.names(".postroom").iter().all(|name| !name.starts_with('.')), "{:?}", bus.names(".postroom"));
+    bus.run(&["serve", "--once"]).ok();
+    // What says something else is somebody's.
+    std::fs::write(bus.path(".postroom/format"), "postroom bus format 99\n").expect("written");
+    bus.run(&["init"]).fails_with(3);
+}
+
+/// Whatever kills `init`, the format is there whole or not at all.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_format_gets_its_name_when_it_is_written() {
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+    let top = TempDir::new().expect("a folder");
+    let private = top.path().join("ai-communication/.postroom");
+    std::fs::create_dir_all(&private).expect("made");
+    let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).expect("events");
+    inotify::add_watch(&events, &private, WatchFlags::ALL_EVENTS).expect("watched");
+    run_in(top.path(), &["init"]).ok();
+    let (mut buffer, mut told) = ([std::mem::MaybeUninit::uninit(); 1 << 16], Vec::new());
+    let mut reader = Reader::new(&events, &mut buffer);
+    while let Ok(event) = reader.next() {
+        if event.file_name().is_some_and(|name| name.to_bytes() == b"format") {
+            told.push(event.events() & (ReadFlags::CREATE | ReadFlags::MOVED_TO | ReadFlags::MODIFY));
+        }
+    }
+    told.retain(|event| !event.is_empty());
+    assert_eq!(told, [ReadFlags::MOVED_TO]);
+}
+
 #[test]
 fn no_bus_is_made_inside_of_another_unless_named() {
     let bus = Bus::new();

@@ -32,29 +32,36 @@ pub fn missing(patient: &Patient) -> Result<Vec<Finding>, Failure> {
             Some(_) => None,
         });
     }
-    let format = patient.disk.stat(Path::new(layout::FORMAT))?;
-    if !format.is_some_and(|stat| is_regular(&stat)) {
-        findings.push(
-            Finding::problem(
-                "no-format",
-                format!("{} is missing: this folder is not (or no longer) a bus", layout::FORMAT),
-            )
+    findings.extend(format(patient)?);
+    Ok(findings)
+}
+
+/// Does the bus say by which rules it goes, and are they ours?
+fn format(patient: &Patient) -> Result<Option<Finding>, Failure> {
+    let path = Path::new(layout::FORMAT);
+    let none = |what: &str| {
+        Finding::problem("no-format", format!("{} {what}", layout::FORMAT))
             .because("without it no program can know which rules the files here follow")
             .mend(MAKE)
-            .at(layout::FORMAT),
-        );
-    } else if patient.disk.read(Path::new(layout::FORMAT), 4096)?.as_deref() != Some(layout::FORMAT_LINE.as_bytes()) {
-        findings.push(
+    };
+    let finding = match patient.disk.stat(path)? {
+        Some(stat) if is_regular(&stat) && stat.st_size == 0 => {
+            none("is empty: `postroom init` was interrupted before it was done")
+        }
+        Some(stat) if is_regular(&stat) => {
+            if patient.disk.read(path, 4096)?.as_deref() == Some(layout::FORMAT_LINE.as_bytes()) {
+                return Ok(None);
+            }
             Finding::problem(
                 "other-format",
                 format!("{} names a format that this postroom does not know", layout::FORMAT),
             )
             .because("a newer postroom made this bus; an older one would break it")
             .mend("use the newer postroom")
-            .at(layout::FORMAT),
-        );
-    }
-    Ok(findings)
+        }
+        Some(_) | None => none("is missing: this folder is not (or no longer) a bus"),
+    };
+    Ok(Some(finding.at(layout::FORMAT)))
 }
 
 /// Can we write everywhere, and can nobody else?
