@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,8 +16,9 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::disk::{Disk, DiskError, EntryKind, Moved};
+use super::disk::{self, Disk, DiskError, EntryKind, Moved};
 use super::error::BusError;
+use super::view::is_foreign;
 use super::{journal, layout, time};
 
 /// zstd's own default: a tenth of the size at some hundred MB/s.
@@ -62,13 +63,44 @@ pub fn newest_days(disk: &Disk) -> Result<Vec<String>, BusError> {
     Ok(days)
 }
 
-/// The oldest day folder that is at least `days` old. With 0 no day ever is.
+/// The oldest day folder that is at least `days` old and can be packed. With 0 no day ever is.
 pub fn day_to_pack(disk: &Disk, days: u32, now_ms: u64) -> Result<Option<String>, BusError> {
     let today = time::day(now_ms);
-    let entries = disk.list(Path::new(layout::ARCHIVE))?;
-    let mut old =
-        entries.iter().filter(|entry| entry.kind == EntryKind::Folder).filter_map(|entry| entry.name.to_str());
-    Ok(old.find(|day| is_old(day, &today, days)).map(str::to_owned))
+    for entry in disk.list(Path::new(layout::ARCHIVE))? {
+        let Some(day) = entry.name.to_str().filter(|day| is_old(day, &today, days)) else { continue };
+        // One that cannot be packed must not keep those behind it from being packed; `doctor` tells of it.
+        if entry.kind == EntryKind::Folder && obstacle(disk, day)?.is_none() {
+            return Ok(Some(day.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// What keeps a day from being packed: its journal is no file that we may read, or a folder of it is closed to us.
+pub fn obstacle(disk: &Disk, day: &str) -> Result<Option<PathBuf>, BusError> {
+    let folder = Path::new(layout::ARCHIVE).join(day);
+    if !disk.may_fill(&folder)? {
+        return Ok(Some(folder));
+    }
+    for entry in disk.list(&folder)? {
+        let path = folder.join(&entry.name);
+        if entry.name == layout::JOURNAL {
+            if !is_readable(disk, &path)? {
+                return Ok(Some(path));
+            }
+        } else if entry.kind == EntryKind::Folder && !disk.may_fill(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn is_readable(disk: &Disk, path: &Path) -> Result<bool, BusError> {
+    match disk.open_beneath(path, OFlags::RDONLY) {
+        Ok(_) => Ok(disk.stat(path)?.is_none_or(|stat| disk::is_regular(&stat))),
+        Err(error) if is_foreign(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Is it at least `days` old? Nothing is where `days` is 0, and what is named otherwise is no day of ours.
@@ -140,13 +172,7 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
     let mut told = Packed::default();
     let failed = |e: io::Error| BusError::from(DiskError::new("write", made, e));
     let mut packed = zstd::Encoder::new(disk.create_open(made)?, LEVEL).map_err(failed)?;
-    if let Some(fd) = disk.open_beneath(&journal::journal_path(day), OFlags::RDONLY)? {
-        let mut last = Last { inner: &mut packed, newline: true };
-        told.journal_bytes = io::copy(&mut File::from(fd), &mut last).map_err(failed)?;
-        if !last.newline {
-            packed.write_all(b"\n").map_err(failed)?;
-        }
-    }
+    told.journal_bytes = write_journal(disk, &journal::journal_path(day), &mut packed, &failed)?;
     let folder = Path::new(layout::ARCHIVE).join(day);
     for hour in disk.list(&folder)? {
         if hour.kind != EntryKind::Folder {
@@ -159,9 +185,7 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
                 return Ok(None);
             }
             let inner = Path::new(&hour.name).join(&entry.name);
-            let Some(fd) = disk.open_beneath(&folder.join(&inner), OFlags::RDONLY)? else { continue };
-            let mut bytes = Vec::new();
-            File::from(fd).read_to_end(&mut bytes).map_err(failed)?;
+            let Some(bytes) = disk.read(&folder.join(&inner), u64::MAX)? else { continue };
             let (name, text) = (inner.to_string_lossy(), String::from_utf8_lossy(&bytes));
             let line = FileLine { v: journal::VERSION, step: "file", name: &name, text: &text };
             serde_json::to_writer(&mut packed, &line).map_err(|e| failed(e.into()))?;
@@ -173,24 +197,33 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
     Ok(Some(told))
 }
 
-/// Remembers whether the last byte written was a newline.
-struct Last<'a, W: Write> {
-    inner: &'a mut W,
-    newline: bool,
-}
-
-impl<W: Write> Write for Last<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        if let Some(last) = bytes[..written].last() {
-            self.newline = *last == b'\n';
-        }
-        Ok(written)
+/// The lines of a journal, the last one with its newline. How many bytes the journal has.
+fn write_journal(
+    disk: &Disk,
+    path: &Path,
+    packed: &mut impl Write,
+    failed: &impl Fn(io::Error) -> BusError,
+) -> Result<u64, BusError> {
+    let Some(fd) = disk.open_beneath(path, OFlags::RDONLY)? else { return Ok(0) };
+    let mut journal = BufReader::with_capacity(1 << 16, File::from(fd));
+    let (mut bytes, mut last) = (0, b'\n');
+    loop {
+        let block = match journal.fill_buf() {
+            Ok(block) => block,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(DiskError::new("read", disk.path().join(path), error).into()),
+        };
+        let Some(end) = block.last() else { break };
+        last = *end;
+        packed.write_all(block).map_err(failed)?;
+        let read = block.len();
+        journal.consume(read);
+        bytes += read as u64;
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    if last != b'\n' {
+        packed.write_all(b"\n").map_err(failed)?;
     }
+    Ok(bytes)
 }
 
 /// Removes packed days that are too old. With 0 none ever is.
@@ -255,6 +288,32 @@ mod tests {
         for foreign in ["2024-10-27", "notes~2.jsonl.zst", "20241027.jsonl.zst", "2024-10-27-notes.jsonl.zst"] {
             assert_eq!(packed_day(foreign), None, "{foreign}");
         }
+    }
+
+    const DAY: &str = "2024-10-27";
+
+    /// A bus with an archived day and a room.
+    fn archived() -> (tempfile::TempDir, Disk) {
+        let top = tempfile::tempdir().expect("a folder");
+        for folder in ["room", ".postroom", "archive/2024-10-27/13"] {
+            std::fs::create_dir_all(top.path().join(folder)).expect("made");
+        }
+        for (name, text) in [("journal.jsonl", "{}\n"), ("13/a.json", "a"), ("notes.txt", "mine")] {
+            std::fs::write(top.path().join("archive").join(DAY).join(name), text).expect("written");
+        }
+        let disk = Disk::open(top.path()).expect("opened");
+        (top, disk)
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_as_such() {
+        let (top, disk) = archived();
+        let journal = top.path().join("archive").join(DAY).join("journal.jsonl");
+        std::fs::remove_file(&journal).expect("removed");
+        std::fs::create_dir(&journal).expect("made");
+        let error = pack(&disk, Path::new("room"), DAY, &AtomicBool::new(false)).expect_err("not packed").to_string();
+        assert!(error.starts_with(&format!("cannot read {}", journal.display())), "{error}");
+        assert_eq!(obstacle(&disk, DAY).expect("looked"), Some(journal::journal_path(DAY)));
     }
 
     #[test]

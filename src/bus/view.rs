@@ -87,7 +87,7 @@ impl View {
 
 /// Was it not read because of what it is (a link, a folder, a FIFO, a socket, too large, closed to us)? Then the disk is well, and
 /// everything else can be looked at.
-fn is_foreign(error: &DiskError) -> bool {
+pub(super) fn is_foreign(error: &DiskError) -> bool {
     match Errno::from_io_error(&error.source) {
         Some(errno) => matches!(errno, Errno::LOOP | Errno::NXIO | Errno::ACCESS | Errno::PERM),
         // Not the system's word but ours: no regular file, or larger than it may be.

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program on a real bus in a folder of its own. Each test reads like a shell
 //! session.
 
+mod archive;
 mod bench;
 mod calls;
 #[path = "../support/components.rs"]

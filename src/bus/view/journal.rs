@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::View;
-use crate::bus::disk::DiskError;
+use crate::bus::disk::{DiskError, EntryKind, is_regular};
 use crate::bus::error::BusError;
 use crate::bus::journal::VERSION;
 use crate::bus::layout;
@@ -98,11 +98,12 @@ impl View {
     pub fn days(&self) -> Result<Vec<Day>, BusError> {
         let archive = Path::new(layout::ARCHIVE);
         let mut found = BTreeMap::new();
-        self.disk.for_each(archive, |name, _| {
+        self.disk.for_each(archive, |name, kind| {
             let Some(name) = name.to_str() else { return };
-            if let Some((day, number)) = packed_day(name) {
+            let may_be = |expected| kind == expected || kind == EntryKind::Unknown;
+            if let Some((day, number)) = packed_day(name).filter(|_| may_be(EntryKind::File)) {
                 found.insert((day.to_owned(), Some(number)), archive.join(name));
-            } else if time::is_day(name) {
+            } else if time::is_day(name) && may_be(EntryKind::Folder) {
                 found.insert((name.to_owned(), None), archive.join(name).join(layout::JOURNAL));
             }
         })?;
@@ -120,8 +121,7 @@ impl View {
     /// Calls `each` with the text of every line of a day, in the order of its files.
     pub fn each_line(&self, day: &Day, each: &mut dyn FnMut(&[u8])) -> Result<(), BusError> {
         for path in &day.files {
-            let Some(fd) = self.disk.open_beneath(path, OFlags::RDONLY)? else { continue };
-            let file = File::from(fd);
+            let Some(file) = self.journal(path)? else { continue };
             let failed = |error| BusError::from(DiskError::new("read", self.path().join(path), error));
             if day.is_packed {
                 let unpacked = zstd::Decoder::new(file).map_err(failed)?;
@@ -131,6 +131,14 @@ impl View {
             }
         }
         Ok(())
+    }
+
+    /// `None` also for what is no file: somebody else put it there, `doctor` tells of it, and the other days can be read.
+    fn journal(&self, path: &Path) -> Result<Option<File>, BusError> {
+        if !self.disk.stat(path)?.is_some_and(|stat| is_regular(&stat)) {
+            return Ok(None);
+        }
+        Ok(self.disk.open_beneath(path, OFlags::RDONLY)?.map(File::from))
     }
 
     /// The journal of a day while it grows, from `back` bytes before its end (from the next whole line on).
@@ -168,8 +176,7 @@ pub struct Tail {
 impl Tail {
     /// Calls `each` with every whole line that came since the last call.
     pub fn read(&mut self, view: &View, each: &mut dyn FnMut(&[u8])) -> Result<(), BusError> {
-        let Some(fd) = view.disk.open_beneath(&self.path, OFlags::RDONLY)? else { return Ok(()) };
-        let mut file = File::from(fd);
+        let Some(mut file) = view.journal(&self.path)? else { return Ok(()) };
         let mut block = vec![0; 1 << 16];
         let path = view.path().join(&self.path);
         let failed = |error| BusError::from(DiskError::new("read", &path, error));

@@ -67,7 +67,11 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::ARCHIVE,
-        belongs: |name, _| is_day(name) || retention::packed_day(name).is_some(),
+        belongs: |name, kind| match kind {
+            EntryKind::Folder => is_day(name),
+            EntryKind::File => retention::packed_day(name).is_some(),
+            EntryKind::Other | EntryKind::Unknown => false,
+        },
         because: "the archive has a folder or a packed file for each day; `list`, `trace` and the cleaning up see nothing else",
         mend: MOVE_OUT,
     },
@@ -131,6 +135,24 @@ fn names(patient: &Patient, folder: &Path, belongs: impl Fn(&str, EntryKind) -> 
 fn foreign(place: &str, names: &[String]) -> Option<Finding> {
     let count = units::count(names.len(), "file that does not belong there", "files that do not belong there");
     (!names.is_empty()).then(|| Finding::note("foreign-file", format!("{place} has {count}: {}", some(names))))
+}
+
+/// Days of the archive that can be neither read nor packed.
+pub fn days(patient: &Patient) -> Result<Option<Finding>, Failure> {
+    let mut obstacles = Vec::new();
+    let is_no_day = |name: &str, kind| kind != EntryKind::Folder || !is_day(name);
+    for day in names(patient, Path::new(layout::ARCHIVE), is_no_day) {
+        let obstacle = retention::obstacle(patient.disk, &day)?;
+        obstacles.extend(obstacle.map(|path| path.to_string_lossy().into_owned()));
+    }
+    let count = units::count(obstacles.len(), "day", "days");
+    Ok((!obstacles.is_empty()).then(|| {
+        let what = format!("{count} of the archive cannot be read or packed: {}", some(&obstacles));
+        Finding::problem("closed-day", what)
+            .because("`trace` cannot tell what happened then, and it is neither packed nor removed; all other days are")
+            .mend("if it is a folder or a file of the service's, `chown` it to its user and `chmod u+rwX` it; else move it out of the bus")
+            .at(layout::ARCHIVE)
+    }))
 }
 
 /// Folders in `inbox/` that are no agent's.

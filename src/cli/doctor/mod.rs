@@ -121,6 +121,7 @@ fn examine(bus: &Path) -> Result<Vec<Finding>, Failure> {
     findings.extend(strangers::moved_aside(&patient)?);
     findings.extend(misplaced::files(&patient));
     findings.extend(misplaced::inboxes(&patient));
+    findings.extend(misplaced::days(&patient)?);
     // Without its format file it is no bus, which `missing` has said.
     if let Ok(view) = View::open(bus) {
         findings.extend(misplaced::registrations(&patient, &view)?);

@@ -1,0 +1,100 @@
+//! Old days of the archive: packed one after the other whatever somebody has put among them.
+
+use super::runner::{Bus, wait_for};
+
+const TICKET: &str = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+
+/// The day so many days ago, as its folder is named.
+fn day(ago: i64) -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    now.checked_sub(jiff::Span::new().days(ago)).expect("a day").to_string()
+}
+
+/// A line of a journal that tells the end of a message.
+fn line(id: &str, day: &str) -> String {
+    let now_at = format!("archive/{day}/13/{TICKET}~{id}.json");
+    format!(
+        r#"{{"v":1,"step":"finished","at":1730000000000,"ticket":"{TICKET}","attempt":1,"term":1,"instance":"i","n":1,"id":"{id}","nowAt":"{now_at}"}}"#
+    )
+}
+
+/// A day on which one message with this id was handled.
+fn archived(bus: &Bus, id: &str, day: &str) {
+    let hour = bus.path("archive").join(day).join("13");
+    std::fs::create_dir_all(&hour).expect("made");
+    std::fs::write(hour.join(format!("{TICKET}~{id}.json")), "{}").expect("written");
+    std::fs::write(bus.path(&format!("archive/{day}/journal.jsonl")), line(id, day) + "\n").expect("written");
+}
+
+/// The bus was used yesterday: where it was not for long, a service does not trust the date.
+fn used() -> Bus {
+    let bus = Bus::new();
+    archived(&bus, "yesterday", &day(1));
+    bus
+}
+
+/// What is in the archive beside yesterday.
+fn days(bus: &Bus) -> Vec<String> {
+    bus.names("archive").into_iter().filter(|name| *name != day(1)).collect()
+}
+
+#[track_caller]
+fn is_told(bus: &Bus, id: &str) {
+    let story = bus.run(&["trace", id, "--json"]).ok().json()["messages"][0].clone();
+    assert_eq!(story["steps"][0]["step"], "finished", "{story}");
+}
+
+#[test]
+fn a_day_whose_journal_is_no_file_holds_up_no_other() {
+    let bus = used();
+    let (bad, good) = (day(10), day(9));
+    std::fs::create_dir_all(bus.path(&format!("archive/{bad}/journal.jsonl"))).expect("made");
+    archived(&bus, "good", &good);
+    is_told(&bus, "good");
+    bus.run(&["tail", "--no-follow"]).ok();
+    let service = bus.serve();
+    let packed = format!("{good}.jsonl.zst");
+    wait_for("the good day", || (days(&bus) == [bad.clone(), packed.clone()]).then_some(()));
+    service.stop();
+    is_told(&bus, "good");
+    let report = bus.run(&["doctor", "--json"]).json();
+    let found = report["findings"].as_array().expect("a list").iter().find(|it| it["check"] == "closed-day");
+    let what = found.expect("a finding")["what"].as_str().expect("a text").to_owned();
+    assert!(
+        what.contains(&format!("1 day of the archive cannot be read or packed: archive/{bad}/journal.jsonl")),
+        "{what}"
+    );
+    // Once it is out of the way, the day is packed as well.
+    std::fs::remove_dir(bus.path(&format!("archive/{bad}/journal.jsonl"))).expect("removed");
+    let service = bus.serve();
+    wait_for("the other day", || days(&bus).contains(&format!("{bad}.jsonl.zst")).then_some(()));
+    service.stop();
+}
+
+/// Today's journal cannot be written then, but who looks at the bus sees the rest of it.
+#[test]
+fn todays_journal_that_is_no_file_does_not_blind_anybody() {
+    let bus = Bus::new();
+    archived(&bus, "good", &day(1));
+    std::fs::create_dir_all(bus.path(&format!("archive/{}/journal.jsonl", day(0)))).expect("made");
+    is_told(&bus, "good");
+    bus.run(&["status"]).ok();
+    assert!(bus.run(&["tail", "--no-follow"]).ok().out.contains("good"));
+}
+
+#[test]
+fn a_folder_named_like_a_packed_day_is_in_nobodys_way() {
+    let bus = used();
+    let old = day(9);
+    archived(&bus, "good", &old);
+    let folder = format!("{old}.jsonl.zst");
+    std::fs::create_dir(bus.path("archive").join(&folder)).expect("made");
+    is_told(&bus, "good");
+    let service = bus.serve();
+    let packed = format!("{old}~2.jsonl.zst");
+    wait_for("the day", || (days(&bus) == [folder.clone(), packed.clone()]).then_some(()));
+    service.stop();
+    is_told(&bus, "good");
+    let doctor = bus.run(&["doctor"]).out;
+    assert!(doctor.contains(&format!("archive/ has 1 file that does not belong there: {folder}")), "{doctor}");
+}
