@@ -3,7 +3,8 @@
 //!
 //! A packed day has the journal's lines as they were, then one line for each archived message: `{"v":1,"step":"file","name":
 //! "<HH>/<file>","text":"..."}`. It is written in the room, made durable, and only then does its folder go; every step
-//! outside the room is a rename from or into it, so a service that was replaced changes nothing.
+//! outside the room is a rename from or into it, so a service that was replaced changes nothing. A folder that has anything which
+//! is not packed stays, or comes back, whenever the service dies.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,6 +26,8 @@ use super::{journal, layout, time};
 const LEVEL: i32 = 3;
 /// The ending of a packed day.
 const PACKED: &str = ".jsonl.zst";
+/// In the room, before the day of a folder that was taken there from the archive.
+const TAKEN: &str = "packed-";
 
 /// The n-th packed file of a day, from 1: `<day>.jsonl.zst`, then `<day>~<n>.jsonl.zst`.
 fn packed_name(day: &str, number: u32) -> String {
@@ -111,6 +114,8 @@ fn is_old(day: &str, today: &str, days: u32) -> bool {
 /// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed. The room is given by
 /// its path.
 pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<(), BusError> {
+    // What an earlier try left in this room.
+    give_back(disk, &taken(room, day), day)?;
     let made = room.join(format!("gone-packing-{day}"));
     disk.remove_file(&made)?;
     let packed = match write_packed(disk, &made, day, stop) {
@@ -129,40 +134,87 @@ pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<()
         }
     }
     disk.sync_folder(Path::new(layout::ARCHIVE))?;
-    let gone = room.join(format!("gone-day-{day}"));
-    disk.rename_new(&Path::new(layout::ARCHIVE).join(day), &gone)?;
-    give_back(disk, &gone, day, &packed)?;
-    remove_tree(disk, &gone)
+    remove_day(disk, room, day, &packed)
 }
 
 /// What of a day is in its packed file. Counted, because a day may have a million messages.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Packed {
     journal_bytes: u64,
-    /// Each hour's folder, and how many messages it had.
+    /// Each hour's folder, and how many messages of it are packed.
     hours: BTreeMap<OsString, usize>,
+    /// What is no part of an archive, as paths in the day's folder.
+    strangers: Vec<PathBuf>,
 }
 
-/// Puts back into the archive what came into a day while it was packed (the clock was set back, say): it is packed with the next look, and
-/// what is then packed twice readers ignore. What is no part of an archive is moved aside.
-fn give_back(disk: &Disk, gone: &Path, day: &str, packed: &Packed) -> Result<(), BusError> {
+/// Removes the folder of a day that is packed. What came into it meanwhile (the clock was set back, say) must not go with it: then the
+/// folder stays and is packed with the next look, and what is then packed twice readers ignore.
+fn remove_day(disk: &Disk, room: &Path, day: &str, packed: &Packed) -> Result<(), BusError> {
     let folder = Path::new(layout::ARCHIVE).join(day);
-    for entry in disk.list(gone)? {
-        let path = gone.join(&entry.name);
-        let is_journal = entry.name == layout::JOURNAL && entry.kind == EntryKind::File;
-        if is_journal && disk.stat(&path)?.is_none_or(|stat| stat.st_size as u64 == packed.journal_bytes) {
-            continue;
+    for stranger in &packed.strangers {
+        move_aside(disk, room, &folder.join(stranger))?;
+    }
+    if !has_only(disk, &folder, packed)? {
+        return Ok(());
+    }
+    // Recovery gives back what has this name, and removes what has the other: only what nobody can add to any more gets that.
+    let (taken, gone) = (taken(room, day), room.join(format!("gone-day-{day}")));
+    disk.rename_new(&folder, &taken)?;
+    if !has_only(disk, &taken, packed)? {
+        return give_back(disk, &taken, day);
+    }
+    disk.rename_new(&taken, &gone)?;
+    remove_tree(disk, &gone)
+}
+
+/// Is all that is in the folder of a day in its packed file?
+fn has_only(disk: &Disk, folder: &Path, packed: &Packed) -> Result<bool, BusError> {
+    for entry in disk.list(folder)? {
+        let path = folder.join(&entry.name);
+        let is_packed = if entry.kind == EntryKind::Folder {
+            packed.hours.get(&entry.name) == Some(&disk.list(&path)?.len())
+        } else {
+            entry.name == layout::JOURNAL
+                && disk.stat(&path)?.is_none_or(|stat| stat.st_size as u64 == packed.journal_bytes)
+        };
+        if !is_packed {
+            return Ok(false);
         }
-        if entry.kind == EntryKind::Folder && packed.hours.get(&entry.name) == Some(&disk.list(&path)?.len()) {
-            continue;
+    }
+    Ok(true)
+}
+
+/// Through the room, so that a service that was replaced moves nothing. What stays there, recovery moves on.
+fn move_aside(disk: &Disk, room: &Path, stranger: &Path) -> Result<(), BusError> {
+    let name = format!("found-{}", Uuid::now_v7());
+    disk.rename_new(stranger, &room.join(&name))?;
+    disk.rename_new(&room.join(&name), &Path::new(layout::PRIVATE).join(&name))?;
+    Ok(())
+}
+
+/// Where the folder of a day is in the room until it is sure that all of it is packed.
+fn taken(room: &Path, day: &str) -> PathBuf {
+    room.join(format!("{TAKEN}{day}"))
+}
+
+/// Puts the folder of a day back from a room into the archive. All of it, though most may be packed: readers ignore repeats.
+fn give_back(disk: &Disk, taken: &Path, day: &str) -> Result<(), BusError> {
+    put_back(disk, taken, &Path::new(layout::ARCHIVE).join(day))
+}
+
+/// Into a folder that was made anew meanwhile it goes piece by piece. What is there twice under one name is moved aside.
+fn put_back(disk: &Disk, from: &Path, to: &Path) -> Result<(), BusError> {
+    if disk.rename_new(from, to)? != Moved::Taken {
+        return Ok(());
+    }
+    let is_folder = |path| disk.stat(path).map(|stat| stat.is_some_and(|stat| disk::is_folder(&stat)));
+    if is_folder(from)? && is_folder(to)? {
+        for entry in disk.list(from)? {
+            put_back(disk, &from.join(&entry.name), &to.join(&entry.name))?;
         }
-        if is_journal || entry.kind == EntryKind::Folder {
-            disk.make_folder(&folder)?;
-            if disk.rename_new(&path, &folder.join(&entry.name))? != Moved::Taken {
-                continue;
-            }
-        }
-        disk.rename_new(&path, &Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7())))?;
+        disk.remove_folder(from)?;
+    } else {
+        disk.rename_new(from, &Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7())))?;
     }
     Ok(())
 }
@@ -172,25 +224,35 @@ fn write_packed(disk: &Disk, made: &Path, day: &str, stop: &AtomicBool) -> Resul
     let mut told = Packed::default();
     let failed = |e: io::Error| BusError::from(DiskError::new("write", made, e));
     let mut packed = zstd::Encoder::new(disk.create_open(made)?, LEVEL).map_err(failed)?;
-    told.journal_bytes = write_journal(disk, &journal::journal_path(day), &mut packed, &failed)?;
     let folder = Path::new(layout::ARCHIVE).join(day);
+    told.journal_bytes = write_journal(disk, &journal::journal_path(day), &mut packed, &failed)?;
     for hour in disk.list(&folder)? {
         if hour.kind != EntryKind::Folder {
+            told.strangers.extend((hour.name != layout::JOURNAL).then(|| PathBuf::from(hour.name)));
             continue;
         }
-        let entries = disk.list(&folder.join(&hour.name))?;
-        told.hours.insert(hour.name.clone(), entries.len());
-        for entry in entries {
+        let mut messages = 0;
+        for entry in disk.list(&folder.join(&hour.name))? {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             let inner = Path::new(&hour.name).join(&entry.name);
-            let Some(bytes) = disk.read(&folder.join(&inner), u64::MAX)? else { continue };
+            let bytes = match disk.read(&folder.join(&inner), u64::MAX) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) if is_foreign(&error) => {
+                    told.strangers.push(inner);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let (name, text) = (inner.to_string_lossy(), String::from_utf8_lossy(&bytes));
             let line = FileLine { v: journal::VERSION, step: "file", name: &name, text: &text };
             serde_json::to_writer(&mut packed, &line).map_err(|e| failed(e.into()))?;
             packed.write_all(b"\n").map_err(failed)?;
+            messages += 1;
         }
+        told.hours.insert(hour.name, messages);
     }
     let file = packed.finish().map_err(failed)?;
     file.sync_all().map_err(failed)?;
@@ -303,6 +365,45 @@ mod tests {
         }
         let disk = Disk::open(top.path()).expect("opened");
         (top, disk)
+    }
+
+    #[test]
+    fn a_packed_day_that_got_more_meanwhile_is_kept() {
+        type Change = fn(&Path);
+        let more: [(&str, Change); 3] = [
+            ("a message", |day| std::fs::write(day.join("13/b.json"), "b").expect("written")),
+            ("a line", |day| std::fs::write(day.join("journal.jsonl"), "{}\n{}\n").expect("written")),
+            ("an hour", |day| std::fs::create_dir(day.join("14")).expect("made")),
+        ];
+        for (what, comes) in more {
+            let (top, disk) = archived();
+            let (room, folder) = (Path::new("room"), top.path().join("archive").join(DAY));
+            let made = room.join("made");
+            let packed =
+                write_packed(&disk, &made, DAY, &AtomicBool::new(false)).expect("packed").expect("not stopped");
+            comes(&folder);
+            remove_day(&disk, room, DAY, &packed).expect("looked");
+            assert!(folder.join("13/a.json").exists() && !folder.join("notes.txt").exists(), "{what}");
+            assert_eq!(disk.list(room).expect("listed").len(), 1, "{what}: only what was packed");
+            // As it is now, it is packed whole.
+            disk.remove_file(&made).expect("removed");
+            pack(&disk, room, DAY, &AtomicBool::new(false)).expect("packed");
+            let left: Vec<_> = disk.list(Path::new("archive")).expect("listed").into_iter().map(|it| it.name).collect();
+            assert_eq!(left, ["2024-10-27.jsonl.zst"], "{what}");
+            assert_eq!(disk.list(Path::new(".postroom")).expect("listed").len(), 1, "{what}: the notes");
+        }
+    }
+
+    /// It came after the last look at the folder in its place.
+    #[test]
+    fn a_day_in_the_room_that_has_more_than_is_packed_is_given_back() {
+        let (top, disk) = archived();
+        let (room, folder) = (Path::new("room"), Path::new("archive").join(DAY));
+        disk.rename_new(&folder, &taken(room, DAY)).expect("renamed");
+        assert!(!has_only(&disk, &taken(room, DAY), &Packed::default()).expect("looked"));
+        pack(&disk, room, DAY, &AtomicBool::new(true)).expect("stopped");
+        assert!(top.path().join(folder).join("13/a.json").exists());
+        assert_eq!(disk.list(room).expect("listed").len(), 0);
     }
 
     #[test]

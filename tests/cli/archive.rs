@@ -1,4 +1,6 @@
-//! Old days of the archive: packed one after the other whatever somebody has put among them.
+//! Old days of the archive: packed one after the other whatever somebody has put among them, and nothing of them lost.
+
+use std::io::Read as _;
 
 use super::runner::{Bus, wait_for};
 
@@ -36,6 +38,13 @@ fn used() -> Bus {
 /// What is in the archive beside yesterday.
 fn days(bus: &Bus) -> Vec<String> {
     bus.names("archive").into_iter().filter(|name| *name != day(1)).collect()
+}
+
+fn unpacked(bus: &Bus, name: &str) -> String {
+    let file = std::fs::File::open(bus.path("archive").join(name)).expect("open");
+    let mut text = String::new();
+    zstd::Decoder::new(file).expect("packed").read_to_string(&mut text).expect("read");
+    text
 }
 
 #[track_caller]
@@ -97,4 +106,27 @@ fn a_folder_named_like_a_packed_day_is_in_nobodys_way() {
     is_told(&bus, "good");
     let doctor = bus.run(&["doctor"]).out;
     assert!(doctor.contains(&format!("archive/ has 1 file that does not belong there: {folder}")), "{doctor}");
+}
+
+/// What somebody else has put among the messages of an hour is moved aside and not packed, and the day goes.
+#[test]
+fn what_is_no_message_is_not_packed() {
+    let bus = used();
+    let old = day(9);
+    archived(&bus, "good", &old);
+    let hour = bus.path(&format!("archive/{old}/13"));
+    std::fs::create_dir(hour.join("mine")).expect("made");
+    std::fs::write(hour.join("mine/notes.txt"), "mine").expect("written");
+    std::os::unix::fs::symlink("/etc/hostname", hour.join("link.json")).expect("linked");
+    let service = bus.serve();
+    let packed = format!("{old}.jsonl.zst");
+    wait_for("the day", || (days(&bus) == [packed.clone()]).then_some(()));
+    service.stop();
+    let told = format!(r#"{{"v":1,"step":"file","name":"13/{TICKET}~good.json","text":"{{}}"}}"#);
+    assert_eq!(unpacked(&bus, &packed).lines().collect::<Vec<_>>(), [line("good", &old), told]);
+    let found: Vec<_> = bus.names(".postroom").into_iter().filter(|name| name.starts_with("found-")).collect();
+    let notes = found
+        .iter()
+        .filter_map(|name| std::fs::read_to_string(bus.path(".postroom").join(name).join("notes.txt")).ok());
+    assert_eq!((found.len(), notes.collect::<Vec<_>>()), (2, vec!["mine".to_owned()]), "{found:?}");
 }
