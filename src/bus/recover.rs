@@ -391,6 +391,10 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
             super::retention::remove_tree_or_file(disk, &path.join(&entry.name), entry.kind)?;
             continue;
         }
+        if let Some(day) = super::retention::day_taken(&name) {
+            super::retention::give_back(disk, &path.join(&entry.name), day)?;
+            continue;
+        }
         move_aside(disk, &path.join(&entry.name), recovered)?;
     }
     if disk.remove_folder(path)?

@@ -197,8 +197,13 @@ fn taken(room: &Path, day: &str) -> PathBuf {
     room.join(format!("{TAKEN}{day}"))
 }
 
+/// The day whose folder has this name in a room.
+pub fn day_taken(name: &str) -> Option<&str> {
+    name.strip_prefix(TAKEN).filter(|day| time::is_day(day))
+}
+
 /// Puts the folder of a day back from a room into the archive. All of it, though most may be packed: readers ignore repeats.
-fn give_back(disk: &Disk, taken: &Path, day: &str) -> Result<(), BusError> {
+pub fn give_back(disk: &Disk, taken: &Path, day: &str) -> Result<(), BusError> {
     put_back(disk, taken, &Path::new(layout::ARCHIVE).join(day))
 }
 

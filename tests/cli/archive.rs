@@ -2,6 +2,8 @@
 
 use std::io::Read as _;
 
+use serde_json::json;
+
 use super::runner::{Bus, wait_for};
 
 const TICKET: &str = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
@@ -129,4 +131,35 @@ fn what_is_no_message_is_not_packed() {
         .iter()
         .filter_map(|name| std::fs::read_to_string(bus.path(".postroom").join(name).join("notes.txt")).ok());
     assert_eq!((found.len(), notes.collect::<Vec<_>>()), (2, vec!["mine".to_owned()]), "{found:?}");
+}
+
+/// A service was killed when it had taken a packed day's folder, before it had seen whether anything had come into it meanwhile.
+#[test]
+fn a_day_that_was_taken_and_not_yet_removed_comes_back() {
+    let bus = Bus::new();
+    let (whole, again) = (day(3), day(2));
+    archived(&bus, "whole", &whole);
+    archived(&bus, "again", &again);
+    let service = bus.serve();
+    let term = &bus.names("processing")[0];
+    let room = format!("processing/{term}/{}", bus.names(&format!("processing/{term}"))[0]);
+    service.signal(libc::SIGKILL);
+    service.ended();
+    for day in [&whole, &again] {
+        let (archived, taken) = (bus.path("archive").join(day), bus.path(&room).join(format!("packed-{day}")));
+        std::fs::rename(archived, taken).expect("renamed");
+    }
+    // The other day has a folder again by now, with another message in the same hour.
+    let hour = bus.path(&format!("archive/{again}/13"));
+    std::fs::create_dir_all(&hour).expect("made");
+    std::fs::write(hour.join(format!("{TICKET}~late.json")), "{}").expect("written");
+    bus.run(&["serve", "--once"]).ok();
+    is_told(&bus, "whole");
+    is_told(&bus, "again");
+    assert_eq!(bus.names(&format!("archive/{whole}/13")), [format!("{TICKET}~whole.json")]);
+    let both = [format!("{TICKET}~again.json"), format!("{TICKET}~late.json")];
+    assert_eq!(bus.names(&format!("archive/{again}/13")), both);
+    assert!(bus.names(".postroom").iter().all(|name| !name.starts_with("found-")), "nothing is left over");
+    assert_eq!(bus.names("processing"), [""; 0]);
+    assert_eq!(bus.run(&["list", "archive", "--json"]).ok().json()["states"][0]["total"], json!(3));
 }
