@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::print::Format;
 use super::wait::{Watch, deadline, is_over};
-use super::workspace::{Workspace, is_unattended};
+use super::workspace::{Workspace, is_unattended, with_name};
 use super::{Exit, Failure, serve, text, units};
 
 /// What is asked, and of which dead letters.
@@ -110,7 +110,7 @@ fn wait(
 /// Does what the service would do: everything that is there and due, the request too.
 fn serve_once(workspace: &Workspace, format: Format) -> Result<(), Failure> {
     let config = Config {
-        bus: workspace.bus.clone(),
+        bus: with_name(workspace.bus.clone())?,
         settings: workspace.settings()?,
         settings_file: None,
         force_file_system: false,

@@ -3,7 +3,7 @@
 use postroom::service::{Config, Mode, Notice, Service};
 
 use super::print::Format;
-use super::workspace::settings_path;
+use super::workspace::{settings_path, with_name};
 use super::{Exit, Failure, Global, print, signals, text, units};
 
 /// Run the service on the bus
@@ -27,7 +27,7 @@ impl Serve {
         let config = Config {
             settings_file: Some(settings_path(&workspace.bus)),
             settings: workspace.settings()?,
-            bus: workspace.bus,
+            bus: with_name(workspace.bus)?,
             force_file_system: self.force_file_system,
         };
         let service = Service::new(config, move |notice| say(notice, format));

@@ -1,7 +1,7 @@
 //! Which bus a command is about: `--bus DIR`, or the nearest `ai-communication/` upward from the current folder; and the
 //! settings beside it, which are read by those that do something: looking must be possible also where they are wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use postroom::bus::view::View;
 use postroom::bus::{BusError, Disk, layout};
@@ -84,14 +84,29 @@ pub fn new_folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The path of the settings of a bus.
+/// The path of the settings of a bus: in the folder above it, however the bus is spelled.
 pub fn settings_path(bus: &Path) -> PathBuf {
     match bus.parent() {
         // `--bus name`: the file is in the current folder.
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from(layout::SETTINGS),
-        Some(parent) if !bus.ends_with("..") => parent.join(layout::SETTINGS),
+        Some(parent) if parent.as_os_str().is_empty() && has_name(bus) => PathBuf::from(layout::SETTINGS),
+        Some(parent) if has_name(bus) => parent.join(layout::SETTINGS),
+        Some(parent) if parent.as_os_str().is_empty() && !bus.ends_with("..") => Path::new("..").join(layout::SETTINGS),
         Some(_) | None => bus.join("..").join(layout::SETTINGS),
     }
+}
+
+/// The path of a bus as the service gets it, which takes the part before the last name for the folder above: of `.` and `x/..`
+/// that is none.
+pub fn with_name(bus: PathBuf) -> Result<PathBuf, Failure> {
+    match has_name(&bus) {
+        true => Ok(bus),
+        false => bus.canonicalize().map_err(|error| Failure::io("find out where the bus is:", &bus, &error)),
+    }
+}
+
+/// Does the path end in the name of the folder? (A point or a slash behind a name is no part of a path.)
+fn has_name(bus: &Path) -> bool {
+    matches!(bus.components().next_back(), Some(Component::Normal(_)))
 }
 
 /// The settings of a bus; the defaults where there is no file.

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::runner::{Bus, run_in};
+use super::components::version;
+use super::runner::{Bus, program, run_in};
 use tempfile::TempDir;
 
 #[test]
@@ -121,6 +122,40 @@ fn a_named_bus_has_its_settings_beside_it() {
         assert!(folder.join(".postroom/format").exists(), "{name}");
         assert!(folder.parent().expect("a parent").join("postroom.toml").exists(), "{name}");
         run_in(top.path(), &["--bus", name, "serve", "--once"]).ok();
+    }
+}
+
+/// The settings and the extensions are in the folder above, whoever asks from where.
+#[test]
+fn a_bus_that_is_spelled_without_a_name_has_them_beside_it_too() {
+    for (from, spelled) in [("bus", "."), ("bus", "./"), ("bus/inbox", ".."), ("", "bus/held/..")] {
+        let top = TempDir::new().expect("a folder");
+        for folder in ["bus/inbox", "bus/held", "extensions"] {
+            std::fs::create_dir_all(top.path().join(folder)).expect("made");
+        }
+        let here = top.path().join(from);
+        let run = |arguments: &[&str]| run_in(&here, &[&["--bus", spelled], arguments].concat());
+        run(&["init"]).ok();
+        assert!(top.path().join("postroom.toml").is_file(), "{spelled}");
+        assert!(!top.path().join("bus/postroom.toml").exists(), "{spelled}");
+        let dead = || run(&["dead-letter", "list", "--json"]).ok().json()["deadLetters"].clone();
+        run(&["send", "--to", "counter", "--action", "x"]).ok();
+        run(&["serve", "--once"]).ok();
+        assert_eq!(dead()[0]["why"]["code"], "unknown-recipient", "{spelled}");
+        std::fs::write(top.path().join("extensions/counter.wasm"), version(1)).expect("written");
+        assert_eq!(run(&["ext", "ls", "--json"]).ok().json()["extensions"][0]["name"], "counter", "{spelled}");
+        // By a service that the command starts for this moment, and by one that is started by name.
+        run(&["dead-letter", "retry", "--all"]).ok();
+        run(&["send", "--to", "counter", "--action", "x"]).ok();
+        run(&["serve", "--once"]).ok();
+        assert_eq!(dead(), serde_json::json!([]), "{spelled}");
+        std::fs::write(top.path().join("postroom.toml"), "[bus\n").expect("written");
+        run(&["serve", "--once"]).fails_with(9);
+        let named = program(&here).env("POSTROOM_BUS", spelled).args(["serve", "--once"]).output().expect("ran");
+        assert_eq!(named.status.code(), Some(9), "{spelled}");
+        let report = run(&["doctor", "--json"]).json();
+        let findings = report["findings"].as_array().expect("a list");
+        assert!(findings.iter().any(|finding| finding["check"] == "settings"), "{spelled}: {report}");
     }
 }
 
