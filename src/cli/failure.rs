@@ -20,11 +20,13 @@ pub struct Failure {
     hint: Option<String>,
     /// There is nobody to read a report (the reader of a pipe went away).
     silent: bool,
+    /// The system does not let this user do it.
+    denied: bool,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl fmt::Display) -> Failure {
-        Failure { exit, message: text::lines(&message.to_string()), hint: None, silent: false }
+        Failure { exit, message: text::lines(&message.to_string()), hint: None, silent: false, denied: false }
     }
 
     pub fn with_hint(mut self, hint: impl fmt::Display) -> Failure {
@@ -41,6 +43,11 @@ impl Failure {
     pub fn output(error: &io::Error) -> Failure {
         let silent = error.kind() == io::ErrorKind::BrokenPipe;
         Failure { silent, ..Failure::new(Exit::Failure, format!("cannot write to the standard output: {error}")) }
+    }
+
+    /// Was it refused to this user by the modes of files? Another one may do it.
+    pub fn is_denied(&self) -> bool {
+        self.denied
     }
 
     /// What is wrong, and what can be done.
@@ -71,7 +78,8 @@ impl From<BusError> for Failure {
                 Exit::Failure
             }
         };
-        let failure = Failure::new(exit, text::sentence(&error.to_string()));
+        let denied = matches!(&error, BusError::Disk(error) if error.source.kind() == io::ErrorKind::PermissionDenied);
+        let failure = Failure { denied, ..Failure::new(exit, text::sentence(&error.to_string())) };
         let hint = match &error {
             // Only one command has the option; others meet the error, too.
             BusError::Unsafe { .. } => Some(UNSAFE_HINT.to_owned()),

@@ -111,6 +111,43 @@ fn permissions() {
     assert_eq!(checks(&bus), ["no-service"]);
 }
 
+/// Whoever may not even enter it is told how that is mended.
+#[test]
+fn a_bus_that_is_closed_to_this_user() {
+    let bus = Bus::new();
+    for folder in ["", ".postroom", "processing", "dead-letter", "agents"] {
+        let set = |mode| {
+            std::fs::set_permissions(bus.path(folder), std::fs::Permissions::from_mode(mode)).expect("set");
+        };
+        for mode in [0o000, 0o400] {
+            set(mode);
+            let mut test = std::process::Command::new("test");
+            test.arg("-x").arg(bus.path(folder));
+            let is_open = without_privilege(&bus, test).status.success();
+            let mut doctor = program(bus.workspace());
+            doctor.args(["doctor", "--json"]);
+            let ran = without_privilege(&bus, doctor);
+            assert_eq!(ran.status.code(), Some(7), "{folder}: {ran:?}");
+            let report: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+            let findings = report["findings"].as_array().expect("a list");
+            let found: Vec<&Value> = findings.iter().filter(|finding| finding["check"] == "not-writable").collect();
+            assert_eq!(found.len(), usize::from(!is_open), "{folder}: {report}");
+            assert!(found.iter().all(|found| found["mend"].as_str().expect("text").contains("chmod 700")), "{report}");
+            set(0o700);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_bus_is_one_problem() {
+    let bus = Bus::new();
+    std::fs::create_dir(bus.workspace().join("empty")).expect("made");
+    let report = bus.run(&["--bus", "empty", "doctor", "--json"]).json();
+    let findings = report["findings"].as_array().expect("a list");
+    let problems: Vec<&Value> = findings.iter().filter(|finding| finding["severity"] == "problem").collect();
+    assert_eq!(problems.iter().map(|finding| &finding["check"]).collect::<Vec<_>>(), ["no-format"], "{report}");
+}
+
 #[test]
 fn strangers_and_leftovers() {
     let bus = Bus::new();
@@ -138,6 +175,8 @@ fn files_in_a_wrong_place() {
     let bus = Bus::new();
     for (folder, name) in [
         ("", "A.JSON"),
+        ("", "notes.txt"),
+        ("", "q1"),
         ("agents", "bad.json"),
         ("archive", "mine.json"),
         ("archive", "2024-10-27~1.jsonl.zst"),

@@ -8,15 +8,19 @@ use rustix::fs::{Access, AtFlags, accessat};
 
 use super::strangers::some;
 use super::{Finding, Patient};
-use crate::cli::{Failure, units};
+use crate::cli::{Failure, text, units};
 
+/// The check whose findings say that this user cannot do what must be done.
+pub const NOT_WRITABLE: &str = "not-writable";
 const MAKE: &str = "`postroom init` makes what is missing and leaves the rest as it is";
 
-/// Folders that are missing, or something else in their place.
+/// Folders that are missing, or something else in their place. Of a folder that is no bus, that is all there is to say.
 pub fn missing(patient: &Patient) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
+    let is_bus = patient.disk.stat(Path::new(layout::FORMAT))?.is_some_and(|stat| is_regular(&stat));
     for folder in layout::FOLDERS {
         findings.extend(match patient.disk.stat(Path::new(folder))? {
+            None if !is_bus => None,
             None => Some(
                 Finding::problem("missing-folder", format!("the folder {folder}/ is missing"))
                     .because("what belongs there cannot be put anywhere")
@@ -132,8 +136,23 @@ fn is_writable(patient: &Patient, path: &Path) -> bool {
     accessat(patient.disk.root(), path, access, AtFlags::empty()).is_ok()
 }
 
+/// What a check could not look at because this user may not. Any other failure ends the examination.
+pub fn closed(failure: Failure, bus: &Path) -> Result<Finding, Failure> {
+    if !failure.is_denied() {
+        return Err(failure);
+    }
+    let (what, _) = failure.into_texts();
+    Ok(Finding::problem(NOT_WRITABLE, what)
+        .because("who may not enter the bus and each of its folders can neither send messages nor run the service")
+        .mend(format!(
+            "as the user that owns it, or root: `chown -R` {} to the user that runs the service, and `chmod 700` it and its folders",
+            text::path(bus)
+        ))
+        .at(bus))
+}
+
 fn not_writable(what: String, path: &str) -> Finding {
-    Finding::problem("not-writable", what)
+    Finding::problem(NOT_WRITABLE, what)
         .because("every step of a message is a rename, which needs write permission on both folders")
         .mend(format!("chown it to the user that runs the service, and `chmod 700 {path}` in the bus"))
         .at(path)
@@ -144,4 +163,21 @@ fn open_to_others(what: String, path: &str) -> Finding {
         .because("whoever can write there can send as anybody, and change what the service relies on")
         .mend(format!("`chmod 700 {path}` in the bus"))
         .at(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use postroom::bus::DiskError;
+
+    use super::*;
+
+    #[test]
+    fn what_this_user_may_not_see_is_a_finding_and_nothing_else_is() {
+        let closed = |kind: ErrorKind| closed(DiskError::new("open the bus", "bus", kind).into(), Path::new("bus"));
+        let found = closed(ErrorKind::PermissionDenied).expect("a finding");
+        assert_eq!((found.check, found.what.as_str()), (NOT_WRITABLE, "cannot open the bus bus: permission denied"));
+        assert!(closed(ErrorKind::NotFound).is_err());
+    }
 }

@@ -106,32 +106,48 @@ impl Doctor {
 }
 
 fn examine(bus: &Path) -> Result<Vec<Finding>, Failure> {
-    let disk = Disk::open(bus)?;
-    let patient = Patient { bus, disk: &disk, now_ms: units::now_ms() };
     let mut findings = Vec::new();
-    findings.extend(surroundings::file_system(&patient));
-    findings.extend(surroundings::settings(&patient));
-    findings.extend(surroundings::space(&patient));
-    findings.extend(folders::missing(&patient)?);
-    findings.extend(folders::permissions(&patient)?);
-    findings.extend(surroundings::locks_and_clock(&patient));
-    findings.extend(surroundings::events(&patient));
-    findings.extend(extensions::extensions(&patient));
-    findings.extend(strangers::at_the_top(&patient)?);
-    findings.extend(strangers::moved_aside(&patient)?);
-    findings.extend(misplaced::files(&patient));
-    findings.extend(misplaced::inboxes(&patient));
-    findings.extend(misplaced::days(&patient)?);
-    // Without its format file it is no bus, which `missing` has said.
-    if let Ok(view) = View::open(bus) {
-        findings.extend(misplaced::registrations(&patient, &view)?);
-        let active = service::active(&patient, &view)?;
-        findings.extend(service::rooms(&patient, active.is_attended)?);
-        findings.extend(active.findings);
-        findings.extend(service::stuck(&patient, &view, active.is_attended)?);
-        findings.extend(service::dead_letters(&view)?);
+    match Disk::open(bus) {
+        Ok(disk) => look_at(&Patient { bus, disk: &disk, now_ms: units::now_ms() }, &mut findings)?,
+        Err(error) => findings.push(folders::closed(error.into(), bus)?),
     }
     Ok(findings)
+}
+
+fn look_at(patient: &Patient, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    findings.extend(surroundings::file_system(patient));
+    findings.extend(surroundings::settings(patient));
+    findings.extend(surroundings::space(patient));
+    let mut closed = Vec::new();
+    let mut add = |found: Result<Vec<Finding>, Failure>| -> Result<(), Failure> {
+        match found {
+            Ok(found) => findings.extend(found),
+            Err(failure) => closed.push(folders::closed(failure, patient.bus)?),
+        }
+        Ok(())
+    };
+    add(folders::missing(patient))?;
+    add(folders::permissions(patient))?;
+    add(strangers::at_the_top(patient))?;
+    add(strangers::moved_aside(patient).map(Vec::from_iter))?;
+    add(misplaced::days(patient).map(Vec::from_iter))?;
+    // Without its format file it is no bus, which `missing` has said.
+    if let Ok(view) = View::open(patient.bus) {
+        add(misplaced::registrations(patient, &view).map(Vec::from_iter))?;
+        add(service::all(patient, &view))?;
+        add(service::dead_letters(&view).map(Vec::from_iter))?;
+    }
+    findings.extend(surroundings::locks_and_clock(patient));
+    findings.extend(surroundings::events(patient));
+    findings.extend(extensions::extensions(patient));
+    findings.extend(misplaced::files(patient));
+    findings.extend(misplaced::inboxes(patient));
+    // Several checks look into one folder, and `permissions` may have named it.
+    if !findings.iter().any(|finding| finding.check == folders::NOT_WRITABLE) {
+        closed.truncate(1);
+        findings.append(&mut closed);
+    }
+    Ok(())
 }
 
 fn shown(report: &Report) -> String {

@@ -15,12 +15,21 @@ use crate::cli::{Failure, text, units, workspace};
 const STUCK_MS: u64 = 60_000;
 
 /// Who is at work.
-pub struct Active {
-    pub is_attended: bool,
-    pub findings: Vec<Finding>,
+struct Active {
+    is_attended: bool,
+    findings: Vec<Finding>,
 }
 
-pub fn active(patient: &Patient, view: &View) -> Result<Active, Failure> {
+/// What can be said of the service and of what it does.
+pub fn all(patient: &Patient, view: &View) -> Result<Vec<Finding>, Failure> {
+    let active = active(patient, view)?;
+    let mut findings: Vec<Finding> = rooms(patient, active.is_attended)?.into_iter().collect();
+    findings.extend(active.findings);
+    findings.extend(stuck(patient, view, active.is_attended)?);
+    Ok(findings)
+}
+
+fn active(patient: &Patient, view: &View) -> Result<Active, Failure> {
     let Some(holder) = view.active()? else {
         let finding = Finding::problem("no-service", "no service is at work on this bus")
             .because("messages wait in the drop until one starts; nothing is lost meanwhile")
@@ -80,7 +89,7 @@ fn silent(patient: &Patient, view: &View, holder: &Holder) -> Result<Option<Find
 }
 
 /// Rooms that a dead service left.
-pub fn rooms(patient: &Patient, is_attended: bool) -> Result<Option<Finding>, Failure> {
+fn rooms(patient: &Patient, is_attended: bool) -> Result<Option<Finding>, Failure> {
     if is_attended {
         return Ok(None);
     }
@@ -98,7 +107,7 @@ pub fn rooms(patient: &Patient, is_attended: bool) -> Result<Option<Finding>, Fa
 }
 
 /// Messages that a service at work does not take.
-pub fn stuck(patient: &Patient, view: &View, is_attended: bool) -> Result<Option<Finding>, Failure> {
+fn stuck(patient: &Patient, view: &View, is_attended: bool) -> Result<Option<Finding>, Failure> {
     let mut paths = Vec::new();
     view.each(State::Drop, &mut |item| paths.push(item.path))?;
     let mut oldest: Option<(u64, std::path::PathBuf)> = None;

@@ -13,11 +13,13 @@ use crate::cli::{Failure, text, units};
 const DAY_MS: u64 = 86_400_000;
 /// What `init`, a repository and desktops put there.
 const KNOWN: [&str; 7] = ["README.md", "schema", "samples", ".gitignore", ".gitkeep", ".gitattributes", ".DS_Store"];
+/// How names end that a writer gives a file before it renames it.
+const BEING_WRITTEN: [&str; 8] = [".tmp", ".temp", ".part", ".partial", ".writing", ".new", ".swp", "~"];
 /// How many names one finding shows.
 const SHOWN: usize = 8;
 
 pub fn at_the_top(patient: &Patient) -> Result<Vec<Finding>, Failure> {
-    let (mut folders, mut leftovers) = (Vec::new(), Vec::new());
+    let (mut folders, mut files, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
     for entry in patient.disk.list(Path::new(""))? {
         let name = entry.name.to_string_lossy().into_owned();
         let is_known = KNOWN.contains(&name.as_str()) || layout::FOLDERS.contains(&name.as_str());
@@ -26,6 +28,8 @@ pub fn at_the_top(patient: &Patient) -> Result<Vec<Finding>, Failure> {
         }
         if entry.kind == EntryKind::Folder {
             folders.push(name);
+        } else if is_no_message(&name) {
+            files.push(name);
         } else if age(patient, Path::new(&entry.name))? > DAY_MS {
             leftovers.push(name);
         }
@@ -36,7 +40,23 @@ pub fn at_the_top(patient: &Patient) -> Result<Vec<Finding>, Failure> {
             leftovers.push(path.to_string_lossy().into_owned());
         }
     }
-    Ok([foreign(&folders), leftover(&leftovers)].into_iter().flatten().collect())
+    Ok([foreign(&folders), foreign_files(&files), leftover(&leftovers)].into_iter().flatten().collect())
+}
+
+/// Will it never become one? (A name that ends in `.JSON` is a finding among what is misplaced.)
+fn is_no_message(name: &str) -> bool {
+    let ending = name.to_ascii_lowercase();
+    !name.starts_with('.') && !ending.ends_with(".json") && !BEING_WRITTEN.iter().any(|end| ending.ends_with(end))
+}
+
+fn foreign_files(names: &[String]) -> Option<Finding> {
+    let count = units::count(names.len(), "file that does not belong there", "files that do not belong there");
+    (!names.is_empty()).then(|| {
+        Finding::note("foreign-file", format!("the bus folder has {count}: {}", some(names)))
+            .because("only names that end in .json are messages: these are ignored")
+            .mend("rename what is a message so that it ends in .json, and move the rest out of the bus")
+            .at(".")
+    })
 }
 
 fn foreign(names: &[String]) -> Option<Finding> {
