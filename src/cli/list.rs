@@ -9,7 +9,7 @@ use postroom::bus::view::{Heading, Item, State, View};
 use serde::Serialize;
 
 use super::print::{BAD, BOLD, DIM, Format, WARN, styled};
-use super::table::{Cell, cell, number, table};
+use super::table::{Cell, cell, number, table_without};
 use super::{Exit, Failure, Global, dead_letter, lease, print, text, units};
 
 /// List the messages in one state, or in all but the archive
@@ -94,6 +94,9 @@ struct Row {
     /// Why it is a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
+    /// Under which name it was dropped, where it has no id.
+    #[serde(skip)]
+    dropped_as: Option<String>,
     /// The token of the consumer that has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<String>,
@@ -171,7 +174,8 @@ fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
     let Some((bytes, changed)) = view.size_and_change(&item.path)? else { return Ok(None) };
     let Some(heading) = view.heading(&item.path)? else { return Ok(None) };
     let Heading { id, sender, recipient, action, in_reply_to, error, unfinished } = heading;
-    let code = if item.state == State::DeadLetter { dead_letter::code(view, &item)? } else { None };
+    let (code, dropped_as) =
+        if item.state == State::DeadLetter { dead_letter::reason(view, &item)? } else { (None, None) };
     let lease = item.lease.map(|uuid| lease::token(item.agent.as_deref().unwrap_or_default(), uuid));
     Ok(Some(Row {
         bytes,
@@ -188,10 +192,14 @@ fn row(view: &View, item: Item, now_ms: u64) -> Result<Option<Row>, Failure> {
         in_reply_to,
         error,
         code,
+        dropped_as,
         lease,
         unfinished: unfinished && item.state == State::Drop,
     }))
 }
+
+/// What a narrow terminal does without, in this order.
+const EXPENDABLE: [&str; 5] = ["file", "size", "from", "action", "to"];
 
 fn shown(report: &Report, now_ms: u64) -> String {
     let mut out = String::new();
@@ -202,7 +210,7 @@ fn shown(report: &Report, now_ms: u64) -> String {
         out.push_str(&format!("{} ({total}{more})\n", styled(BOLD, listing.state)));
         let rows: Vec<Vec<Cell>> = listing.messages.iter().map(|row| cells(row, now_ms)).collect();
         let headings = ["age", "size", "id", "from", "to", "action", "note", "file"];
-        out.push_str(&table(&headings, &rows));
+        out.push_str(&table_without(&EXPENDABLE, &headings, &rows));
         out.push('\n');
     }
     if out.is_empty() {
@@ -218,13 +226,19 @@ fn cells(row: &Row, now_ms: u64) -> Vec<Cell> {
     vec![
         number(units::span(row.age_ms)),
         number(units::bytes(row.bytes)),
-        field(&row.id),
+        cell(text::field(&name(row))).key(),
         field(&row.sender),
         field(&to),
         field(&row.action),
-        note(row, now_ms),
+        note(row, now_ms).code(),
         cell(text::path(&row.path)).style(DIM),
     ]
+}
+
+/// What people know it by: its id; of what is no message the name that its writer gave the file.
+fn name(row: &Row) -> String {
+    let file = || row.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    row.id.clone().or_else(|| row.dropped_as.clone()).or_else(|| row.ticket.clone()).unwrap_or_else(file)
 }
 
 /// Why it is where it is, in a few words.

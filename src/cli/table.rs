@@ -1,17 +1,22 @@
-//! Columns of text, aligned. Widths are counted in characters: what is shown is mostly ids and numbers.
+//! Columns of text, aligned. Widths are counted in the places that a terminal gives to a character: two to a Chinese one.
 //!
-//! On a terminal a table is as wide as that at most: what one stranger calls himself must not move everything else apart. In a
-//! pipe nothing is cut.
+//! On a terminal a table is as wide as that at most: what one stranger calls himself must not move everything else apart. Columns
+//! become narrower, then those go that matter least; what names a thing and says what became of it stays. In a pipe nothing is cut.
 
 use anstyle::Style;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::print::{DIM, styled, width};
 
 /// What is left of columns where a table is too wide, in the order in which it is taken away: first of those wider than the ids that a
-/// program gives itself (a UUID); then of the last one, which has the sentences and paths; then of all.
-const NAME_LEFT: usize = 36;
+/// program gives itself (a UUID); then of the last one, which has the sentences and paths; then of all, before the first column is
+/// left out; and when there is none to leave out.
+pub const NAME_LEFT: usize = 36;
 const SENTENCE_LEFT: usize = 16;
+const USEFUL: usize = 8;
 const LEFT: usize = 4;
+/// The codes of the program are shorter.
+const CODE_LEFT: usize = 24;
 
 /// One cell: fit to be shown, and in which style.
 #[derive(Clone, Debug)]
@@ -19,7 +24,8 @@ pub struct Cell {
     text: String,
     style: Style,
     side: Side,
-    whole: bool,
+    /// Its column is never cut to less.
+    least: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +36,7 @@ enum Side {
 
 /// A cell of plain text.
 pub fn cell(text: impl Into<String>) -> Cell {
-    Cell { text: text.into(), style: Style::new(), side: Side::Left, whole: false }
+    Cell { text: text.into(), style: Style::new(), side: Side::Left, least: LEFT }
 }
 
 /// A number: it stands at the right of its column.
@@ -45,18 +51,24 @@ impl Cell {
     }
 
     /// It is of no use in part: its column is never cut.
-    pub fn whole(mut self) -> Cell {
-        self.whole = true;
-        self
+    pub fn whole(self) -> Cell {
+        Cell { least: usize::MAX, ..self }
     }
 
-    fn width(&self) -> usize {
-        self.text.chars().count()
+    /// By it people name the thing: it stays whole, unless it is longer than the ids that programs make.
+    pub fn key(self) -> Cell {
+        Cell { least: NAME_LEFT, ..self }
+    }
+
+    /// A code, or another word or two that say what became of it.
+    pub fn code(self) -> Cell {
+        Cell { least: CODE_LEFT, ..self }
     }
 
     fn padded(&self, width: usize, is_last: bool) -> String {
-        let pad = " ".repeat(width.saturating_sub(self.width()));
-        let text = styled(self.style, cut(&self.text, width));
+        let text = cut(&self.text, width);
+        let pad = " ".repeat(width.saturating_sub(text.width()));
+        let text = styled(self.style, text);
         match self.side {
             Side::Right => format!("{pad}{text}"),
             Side::Left if is_last => text,
@@ -65,64 +77,118 @@ impl Cell {
     }
 }
 
-/// At most `width` characters, with `…` in place of the last where it was cut.
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+/// How many places a terminal gives to a text.
+pub fn width_of(text: &str) -> usize {
+    text.width()
+}
+
+/// At most `width` places wide, with `…` at the end where it was cut.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    let mut left = width.saturating_sub(1);
+    let fits = |character: &char| {
+        let takes = character.width().unwrap_or(0);
+        let fits = takes <= left;
+        left = left.saturating_sub(takes);
+        fits
+    };
+    let start: String = text.chars().take_while(fits).collect();
+    if width == 0 { String::new() } else { start + "…" }
+}
+
+/// Cut or filled up to this width.
+pub fn filled(text: &str, width: usize) -> String {
+    cell(text).padded(width, false)
 }
 
 /// The rows under their headings, two spaces between columns, within the terminal if there is one. No rows: nothing.
 pub fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
-    within(width(), headings, rows)
+    within(width(), headings, &[], rows)
+}
+
+/// The same with columns that are left out where the terminal is too narrow for all: these, one after the other.
+pub fn table_without(expendable: &[&str], headings: &[&str], rows: &[Vec<Cell>]) -> String {
+    within(width(), headings, expendable, rows)
 }
 
 /// The same where nothing may be left out, since there is no other place that says it.
 pub fn uncut(headings: &[&str], rows: &[Vec<Cell>]) -> String {
-    within(None, headings, rows)
+    within(None, headings, &[], rows)
 }
 
-fn within(line: Option<usize>, headings: &[&str], rows: &[Vec<Cell>]) -> String {
+/// One column: which of the cells of a row is its own, how wide it is, and how wide at least.
+#[derive(Clone, Debug)]
+struct Column {
+    index: usize,
+    width: usize,
+    least: usize,
+}
+
+fn within(line: Option<usize>, headings: &[&str], expendable: &[&str], rows: &[Vec<Cell>]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     // A heading stands on the side of its column.
     let side = |column: usize| first.get(column).map_or(Side::Left, |cell| cell.side);
-    let headings = headings.iter().enumerate();
-    let headings: Vec<Cell> =
-        headings.map(|(column, heading)| Cell { side: side(column), ..cell(*heading).style(DIM) }).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().chain([&headings]).filter_map(|row| row.get(column));
-        cells.map(Cell::width).max().unwrap_or(0)
+    let named = headings.iter().enumerate();
+    let named: Vec<Cell> =
+        named.map(|(column, heading)| Cell { side: side(column), ..cell(*heading).style(DIM) }).collect();
+    let column = |index: usize| {
+        let cells = || rows.iter().chain([&named]).filter_map(|row| row.get(index));
+        let width = cells().map(|cell| cell.text.width()).max().unwrap_or(0);
+        Column { index, width, least: cells().map(|cell| cell.least).max().unwrap_or(LEFT) }
     };
-    let mut widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    if let Some(line) = line {
-        let is_whole = |column: usize| rows.iter().filter_map(|row| row.get(column)).any(|cell| cell.whole);
-        let may_shrink: Vec<usize> = (0..headings.len()).filter(|column| !is_whole(*column)).collect();
-        fit(&mut widths, &may_shrink, line);
-    }
+    let columns: Vec<Column> = (0..headings.len()).map(column).collect();
+    let columns = match line {
+        Some(line) => {
+            let index = |name: &&str| headings.iter().position(|heading| heading == name);
+            fitted(columns, &expendable.iter().filter_map(index).collect::<Vec<_>>(), line)
+        }
+        None => columns,
+    };
     let mut out = String::new();
-    for row in [&headings].into_iter().chain(rows) {
+    for row in [&named].into_iter().chain(rows) {
         let last = row.len().saturating_sub(1);
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells: Vec<String> = cells.map(|(index, (cell, width))| cell.padded(*width, index == last)).collect();
+        let cells = columns.iter().filter_map(|column| row.get(column.index).map(|cell| (column, cell)));
+        let cells: Vec<String> = cells.map(|(column, cell)| cell.padded(column.width, column.index == last)).collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
     out
 }
 
-/// Makes columns narrower until a line takes all of them, as far as that is possible.
-fn fit(widths: &mut [usize], may_shrink: &[usize], line: usize) {
-    let gaps = 2 * widths.len().saturating_sub(1);
-    let last = may_shrink.iter().copied().filter(|column| column + 1 == widths.len()).collect::<Vec<_>>();
-    for (columns, left) in [(may_shrink, NAME_LEFT), (&last[..], SENTENCE_LEFT), (may_shrink, LEFT)] {
-        while widths.iter().sum::<usize>() + gaps > line {
-            let widest =
-                columns.iter().copied().filter(|column| widths[*column] > left).max_by_key(|column| widths[*column]);
-            let Some(widest) = widest else { break };
-            widths[widest] -= 1;
+/// The columns that a line takes, each as narrow as it must be. One after the other of the expendable ones goes.
+fn fitted(all: Vec<Column>, expendable: &[usize], line: usize) -> Vec<Column> {
+    let mut expendable = expendable.iter();
+    let mut kept = all;
+    loop {
+        let mut columns = kept.clone();
+        let last = columns.len().saturating_sub(1);
+        let steps = [(0, NAME_LEFT), (last, SENTENCE_LEFT), (0, USEFUL)];
+        if steps.into_iter().any(|(from, left)| shrink(&mut columns, from, left, line)) {
+            return columns;
+        }
+        match expendable.next() {
+            Some(index) => kept.retain(|column| column.index != *index),
+            None => {
+                shrink(&mut columns, 0, LEFT, line);
+                return columns;
+            }
         }
     }
+}
+
+/// Makes the columns from this one on narrower, the widest first, until a line takes all, or none is wider than that. Does it take all?
+fn shrink(columns: &mut [Column], from: usize, left: usize, line: usize) -> bool {
+    let gaps = 2 * columns.len().saturating_sub(1);
+    while columns.iter().map(|column| column.width).sum::<usize>() + gaps > line {
+        let wide = columns[from..].iter_mut().filter(|column| column.width > left.max(column.least));
+        match wide.max_by_key(|column| column.width) {
+            Some(widest) => widest.width -= 1,
+            None => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -152,9 +218,9 @@ mod tests {
             vec![number(1234), cell(ticket).whole(), cell("ann"), cell(&long), cell("no")],
         ];
         let shown = |line| {
-            anstream::adapter::strip_str(&within(line, &["n", "ticket", "from", "to", "why"], &rows)).to_string()
+            anstream::adapter::strip_str(&within(line, &["n", "ticket", "from", "to", "why"], &[], &rows)).to_string()
         };
-        let longest = |line| shown(line).lines().map(|line| line.chars().count()).max();
+        let longest = |line| shown(line).lines().map(|line| line.width()).max();
         for line in [70, 80, 100, 132, 200] {
             assert!(longest(Some(line)) <= Some(line), "{line}: {}", shown(Some(line)));
             assert!(shown(Some(line)).contains(ticket) && shown(Some(line)).contains("1234"), "{line}");
@@ -166,5 +232,33 @@ mod tests {
         );
         assert!(shown(None).contains(&long) && longest(None) > Some(300));
         assert_eq!(longest(Some(1000)), longest(None));
+    }
+
+    fn plain(line: usize, headings: &[&str], expendable: &[&str], rows: &[Vec<Cell>]) -> String {
+        anstream::adapter::strip_str(&within(Some(line), headings, expendable, rows)).to_string()
+    }
+
+    #[test]
+    fn what_names_it_stays_and_what_matters_least_goes() {
+        let id = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+        let from = "somebody-with-a-name";
+        let rows = [vec![cell(id).key(), cell(from), cell("unknown-recipient").code(), cell("held/".repeat(9))]];
+        let headings = ["id", "from", "note", "file"];
+        let shown = |line| plain(line, &headings, &["file", "from"], &rows);
+        assert!(shown(70).ends_with(&format!("{id}  somebod…  unknown-recipient\n")) || shown(70).contains(id));
+        assert_eq!(shown(60), format!("{:36}  note\n{id}  unknown-recipient\n", "id"));
+        assert!(shown(100).contains(id) && shown(100).contains("unknown-recipient  held/"), "{}", shown(100));
+        let long = [vec![cell("i".repeat(128)).key(), cell(from), cell("c".repeat(99)).code(), cell("held")]];
+        assert!(plain(80, &headings, &["file", "from"], &long).lines().all(|line| line.width() <= 80));
+    }
+
+    #[test]
+    fn wide_characters_take_two_places() {
+        let rows = [vec![cell("漢字かな漢字かな"), cell("x")], vec![cell("abc"), cell("y")]];
+        let shown = plain(80, &["who", "end"], &[], &rows);
+        assert_eq!(shown, "who               end\n漢字かな漢字かな  x\nabc               y\n");
+        assert_eq!(plain(12, &["who", "end"], &[], &rows), "who      end\n漢字か…  x\nabc      y\n");
+        assert_eq!(plain(11, &["who", "end"], &[], &rows), "who     end\n漢字…   x\nabc     y\n");
+        assert_eq!((cut("漢字", 0), cut("漢字", 1), cut("漢字", 4)), (String::new(), "…".into(), "漢字".into()));
     }
 }

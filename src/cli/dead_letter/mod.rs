@@ -117,9 +117,10 @@ pub fn hint(view: &View, asked: &Message, dropped: &Path, error: &ErrorBody) -> 
     reasons.find(|why| why.id.as_deref() == id && why.code == error.code && why.message == error.message)?.hint
 }
 
-/// Why this is a dead letter, in one word. `None`: its reason is missing or cannot be read.
-pub fn code(view: &View, item: &Item) -> Result<Option<String>, Failure> {
-    Ok(Letter::of(view, item)?.why.map(|why| why.code))
+/// Why this is a dead letter, in one word, and under which name it was dropped. `None`: its reason is missing or cannot be read.
+pub fn reason(view: &View, item: &Item) -> Result<(Option<String>, Option<String>), Failure> {
+    Ok(Letter::of(view, item)?.why.map(|why| (why.code, why.dropped_as)).unzip())
+        .map(|(code, name)| (code, name.flatten()))
 }
 
 /// Every dead letter, oldest first.
