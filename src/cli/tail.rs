@@ -1,25 +1,28 @@
 //! `postroom tail`: the journal as it grows, one line a step; at midnight (UTC) on to the next day's.
 
+mod columns;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anstyle::Style;
-use postroom::bus::view::{JournalLine, Tail as Growing, View};
+use postroom::bus::view::{Day, JournalLine, Tail as Growing, View};
 use postroom::bus::{journal, layout, time};
 
 use super::print::{BAD, DIM, Format, GOOD, NAME, WARN, styled};
 use super::wait::Watch;
-use super::{Exit, Failure, Global, text, units};
+use super::{Exit, Failure, Global, print, text, units};
+use columns::Columns;
 
-/// How much of the journal's end is read for the lines that are shown first.
-const BACK: u64 = 1 << 20;
+/// How much of the journal's end is read at first for the lines that are shown first; if it has too few, four times as much, and so on.
+const BACK: u64 = 1 << 18;
 
 /// Show each step of each message as it happens
 ///
 /// With --json, the lines of the journal as they are. It ends when the bus is moved or removed: exit code 3.
 #[derive(Debug, clap::Args)]
 pub struct Tail {
-    /// How many earlier lines to show first
+    /// How many earlier lines to show first, as far as the days are not packed
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
     lines: usize,
     /// Show what is there, then end
@@ -33,12 +36,9 @@ impl Tail {
         let (view, format) = (workspace.view()?, global.format());
         let opened = identity(&workspace.bus);
         let mut day = time::day(units::now_ms());
-        let mut growing = view.tail(&day, BACK)?;
-        let mut earlier = read(&view, &mut growing)?;
-        if self.lines > earlier.len() {
-            earlier = with_day_before(&view, &day, earlier)?;
-        }
-        print_lines(&earlier[earlier.len().saturating_sub(self.lines)..], format)?;
+        let (earlier, mut growing) = earlier(&view, &day, self.lines)?;
+        let mut columns = Columns::default();
+        print_lines(&earlier[earlier.len().saturating_sub(self.lines)..], format, &mut columns)?;
         if self.no_follow {
             return Ok(Exit::Ok);
         }
@@ -50,10 +50,10 @@ impl Tail {
                 watch = Watch::on(&[&view.path().join(&folder)]);
                 watched = folder;
             }
-            print_lines(&read(&view, &mut growing)?, format)?;
+            print_lines(&read(&view, &mut growing)?, format, &mut columns)?;
             let today = time::day(units::now_ms());
             if today != day && view.exists(&journal::journal_path(&today))? {
-                print_lines(&read(&view, &mut growing)?, format)?;
+                print_lines(&read(&view, &mut growing)?, format, &mut columns)?;
                 growing = view.tail(&today, u64::MAX)?;
                 day = today;
                 continue;
@@ -84,32 +84,66 @@ fn folder_to_watch(view: &View, day: &str) -> Result<PathBuf, Failure> {
     Ok(if view.exists(&folder)? { folder } else { PathBuf::from(layout::ARCHIVE) })
 }
 
+/// The whole lines that came since the last call. What is torn or no line of a journal is none.
 fn read(view: &View, growing: &mut Growing) -> Result<Vec<Vec<u8>>, Failure> {
     let mut lines = Vec::new();
-    growing.read(view, &mut |line| lines.push(line.to_vec()))?;
+    growing.read(view, &mut |line| {
+        if JournalLine::parse(line).is_some() {
+            lines.push(line.to_vec());
+        }
+    })?;
     Ok(lines)
 }
 
-fn with_day_before(view: &View, day: &str, lines: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
+/// The last lines up to now, at least so many if there are; and where the journal of today goes on.
+fn earlier(view: &View, today: &str, wanted: usize) -> Result<(Vec<Vec<u8>>, Growing), Failure> {
+    let (mut lines, growing) = end_of_day(view, today, wanted)?;
     let days = view.days()?;
-    let Some(before) = days.iter().rfind(|before| !before.is_packed && before.day.as_str() < day) else {
-        return Ok(lines);
-    };
-    let mut all = read(view, &mut view.tail(&before.day, BACK)?)?;
-    all.extend(lines);
-    Ok(all)
+    // Of a day that is being packed the folder is still there. Before one that is packed nothing is shown: there would be a gap.
+    let folders: Vec<&str> = days.iter().filter(|day| !day.is_packed).map(|day| day.day.as_str()).collect();
+    let is_whole = |day: &Day| !day.is_packed || folders.contains(&day.day.as_str());
+    for day in days.iter().rev().filter(|day| day.day.as_str() < today) {
+        if lines.len() >= wanted || !is_whole(day) {
+            break;
+        }
+        if day.is_packed {
+            continue;
+        }
+        let (mut before, _) = end_of_day(view, &day.day, wanted - lines.len())?;
+        before.append(&mut lines);
+        lines = before;
+    }
+    Ok((lines, growing))
 }
 
-fn print_lines(lines: &[Vec<u8>], format: Format) -> Result<(), Failure> {
+/// The last lines of a day, at least so many if it has as many: only then may the day before come in front of them.
+fn end_of_day(view: &View, day: &str, wanted: usize) -> Result<(Vec<Vec<u8>>, Growing), Failure> {
+    let mut back = BACK;
+    loop {
+        let mut growing = view.tail(day, back)?;
+        let lines = read(view, &mut growing)?;
+        // It may have grown since, and is then read once more.
+        let size = view.size_and_change(&journal::journal_path(day))?.map_or(0, |(size, _)| size);
+        if lines.len() >= wanted || back >= size {
+            return Ok((lines, growing));
+        }
+        back = back.saturating_mul(4);
+    }
+}
+
+fn print_lines(lines: &[Vec<u8>], format: Format, columns: &mut Columns) -> Result<(), Failure> {
     let mut out = String::new();
+    let width = print::width();
     for line in lines {
         match format {
-            Format::Json if JournalLine::parse(line).is_some() => {
+            Format::Json => {
                 out.push_str(&text::json(&String::from_utf8_lossy(line)));
                 out.push('\n');
             }
-            Format::Json => {}
-            Format::Text => out.extend(JournalLine::parse(line).map(|line| shown(&line))),
+            Format::Text => out.extend(JournalLine::parse(line).map(|line| match width {
+                Some(width) => columns.fitted(&line, width),
+                None => shown(&line),
+            })),
         }
     }
     let mut stdout = anstream::stdout().lock();
@@ -127,28 +161,40 @@ pub fn style_of(step: &str) -> Style {
     }
 }
 
+/// In a pipe: every field whole, under each other where they are no longer than most.
 fn shown(line: &JournalLine) -> String {
     let step = styled(style_of(&line.step), format!("{:<9}", text::field(&line.step)));
-    let id = text::field(line.id.as_deref().unwrap_or(&line.ticket));
-    let who = match (&line.sender, &line.recipient) {
-        (Some(from), Some(to)) => format!("{} > {}", text::field(from), text::field(to)),
-        (Some(one), None) | (None, Some(one)) => text::field(one),
-        (None, None) => String::new(),
-    };
-    let action = line.action.as_deref().map(text::field).unwrap_or_default();
-    let more = details(line);
+    let (id, who, action) = (id(line), who(line), action(line));
+    let by = line.by.as_deref().map(text::field);
+    let more = details(line, by);
     let clock = styled(DIM, units::clock(line.at));
     let out = format!("{clock}  {step}  {id:<36}  {who:<24}  {action:<20}  {more}");
     format!("{}\n", out.trim_end())
 }
 
+fn id(line: &JournalLine) -> String {
+    text::field(line.id.as_deref().unwrap_or(&line.ticket))
+}
+
+fn who(line: &JournalLine) -> String {
+    match (&line.sender, &line.recipient) {
+        (Some(from), Some(to)) => format!("{} > {}", text::field(from), text::field(to)),
+        (Some(one), None) | (None, Some(one)) => text::field(one),
+        (None, None) => String::new(),
+    }
+}
+
+fn action(line: &JournalLine) -> String {
+    line.action.as_deref().map(text::field).unwrap_or_default()
+}
+
 /// What a step says beyond who and what: which attempt, by whom, how long, why.
-pub fn details(line: &JournalLine) -> String {
+fn details(line: &JournalLine, by: Option<String>) -> String {
     let mut details = Vec::new();
     if line.attempt > 1 {
         details.push(format!("attempt {}", line.attempt));
     }
-    details.extend(line.by.as_deref().map(|by| format!("by {}", text::field(by))));
+    details.extend(by.map(|by| format!("by {by}")));
     details.extend(line.took_us.map(|us| format!("in {}", units::span_us(us))));
     match (&line.code, &line.message) {
         (Some(code), Some(message)) => details.push(format!("{}: {}", text::field(code), text::field(message))),

@@ -446,7 +446,7 @@ fn tail() {
               [env: POSTROOM_BUS]
 
       -n, --lines <N>
-              How many earlier lines to show first
+              How many earlier lines to show first, as far as the days are not packed
 
               [default: 10]
 
