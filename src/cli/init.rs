@@ -20,7 +20,12 @@ const SCHEMA_PATH: &str = "schema/message.schema.json";
 /// Nothing that is there is changed or removed. Without --bus the folder is ai-communication/ in the current folder,
 /// which must not lie in a bus itself.
 #[derive(Debug, clap::Args)]
-pub struct Init {}
+pub struct Init {
+    /// The bus folder [default: ai-communication/ in the current folder]
+    // The program's own --bus under its own name, which has another default here.
+    #[arg(long, value_name = "DIR", env = "POSTROOM_BUS", hide_env_values = true)]
+    bus: Option<PathBuf>,
+}
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -31,7 +36,7 @@ struct Report {
 
 impl Init {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let report = make(&new_folder(global.bus())?)?;
+        let report = make(&new_folder(self.bus.as_deref())?)?;
         match global.format() {
             Format::Json => print::json(&report)?,
             Format::Text => print::text(&shown(&report))?,

@@ -159,6 +159,21 @@ fn a_bus_that_is_spelled_without_a_name_has_them_beside_it_too() {
     }
 }
 
+/// The option stands before or behind the command, and means what it means to any other.
+#[test]
+fn the_bus_is_named_before_or_behind_the_command() {
+    let top = TempDir::new().expect("a folder");
+    run_in(top.path(), &["--bus", "before", "init"]).ok();
+    run_in(top.path(), &["init", "--bus", "behind"]).ok();
+    program(top.path()).env("POSTROOM_BUS", "variable").arg("init").output().expect("ran");
+    program(top.path()).env("POSTROOM_BUS", "variable").args(["init", "--bus", "named"]).output().expect("ran");
+    for name in ["before", "behind", "variable", "named"] {
+        assert!(top.path().join(name).join(".postroom/format").exists(), "{name}");
+    }
+    let help = run_in(top.path(), &["init", "--help"]).ok().out;
+    assert!(help.contains("[default: ai-communication/ in the current folder]"), "{help}");
+}
+
 #[test]
 fn what_is_no_folder_is_refused() {
     let bus = Bus::new();
