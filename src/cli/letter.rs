@@ -37,7 +37,7 @@ pub struct Letter {
     /// 0 to 9; higher goes first among what is waiting [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
-    /// Not handled after this time from now, such as 30s, 5m, 2h
+    /// Not handled after this time from now, such as 30s, 5m, 2h; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     expires_in: Option<Duration>,
     /// Not handled before this time from now
@@ -110,7 +110,7 @@ impl Letter {
                 let read = read_standard_input()?;
                 checked(read, || "on the standard input".into(), of_text).map(Some)
             }
-            pairs if pairs.iter().all(|argument| pair(argument).is_some()) => Ok(Some(object(pairs))),
+            pairs if pairs.iter().all(|argument| pair(argument).is_some()) => object(pairs).map(Some),
             [typed] => {
                 checked(typed.clone(), || format!("argument {}", text::field(&quoted(typed))), of_argument).map(Some)
             }
@@ -165,12 +165,26 @@ fn pair(argument: &str) -> Option<(&str, &str)> {
     (starts_well && goes_on_well).then_some((key, value))
 }
 
-fn object(pairs: &[String]) -> String {
-    let members = pairs.iter().filter_map(|argument| pair(argument)).map(|(key, value)| {
-        let is_json = json::scan(value, json::MAX_DEPTH).is_ok();
-        format!("{}:{}", quoted(key), if is_json { value.to_owned() } else { quoted(value) })
-    });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+/// The object that the pairs mean. What is wrong with it is said of the arguments: nobody has seen the object.
+fn object(pairs: &[String]) -> Result<String, Failure> {
+    let wrong = |says: String| Failure::new(Exit::Usage, format!("{says}; nothing was sent"));
+    let mut members: Vec<(&str, String)> = Vec::new();
+    for (key, value) in pairs.iter().filter_map(|argument| pair(argument)) {
+        if members.iter().any(|(other, _)| *other == key) {
+            return Err(wrong(format!("the key {} is given twice", quoted(key))));
+        }
+        // The object and the message are around it.
+        let value = match json::scan(value, json::MAX_DEPTH - 2) {
+            Ok(_) => value.to_owned(),
+            Err(error) if error.kind == json::ErrorKind::TooDeep => {
+                return Err(wrong(format!("the value of {} is nested too deeply", quoted(key))));
+            }
+            Err(_) => quoted(value),
+        };
+        members.push((key, value));
+    }
+    let members: Vec<String> = members.iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
+    Ok(format!("{{{}}}", members.join(",")))
 }
 
 fn read_file(path: &Path) -> Result<String, Failure> {
@@ -205,7 +219,10 @@ mod tests {
     #[test]
     fn pairs_become_an_object_and_keep_spellings() {
         let pairs = ["a=1.0", "b=two words", "c=\"3\"", "d=[1,2]", "e=", "f=x=y"].map(str::to_owned);
-        assert_eq!(object(&pairs), r#"{"a":1.0,"b":"two words","c":"3","d":[1,2],"e":"","f":"x=y"}"#);
+        assert_eq!(
+            object(&pairs).expect("an object"),
+            r#"{"a":1.0,"b":"two words","c":"3","d":[1,2],"e":"","f":"x=y"}"#
+        );
         for json in ["{\"a\":\"b=c\"}", "\"a=b\"", "[1]", "1=2", "true"] {
             assert_eq!(pair(json), None, "{json}");
         }

@@ -9,6 +9,8 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+const NO_TIME: &str = "a time is a whole number and ms, s, m, h or d, such as 30s; a bare number is seconds";
+
 /// Reads `250ms`, `10s`, `5m`, `2h`, `7d`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -19,9 +21,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err("a time is a whole number and ms, s, m, h or d, such as 30s".into()),
+        _ => return Err(NO_TIME.into()),
     };
-    let number: u64 = number.parse().map_err(|_| "a time is a whole number and ms, s, m, h or d, such as 30s")?;
+    let number: u64 = number.parse().map_err(|_| NO_TIME)?;
     number.checked_mul(ms_per_unit).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
 }
 

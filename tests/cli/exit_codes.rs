@@ -38,6 +38,14 @@ fn usage_is_2() {
     let bus = Bus::new();
     bus.run(&["send", "--to", "*", "--to", "a", "--action", "x"]).fails_with(2);
     bus.run(&["send", "--to", "a", "--action", "x", "{}", "a=1"]).fails_with(2);
+    let ran = bus.run(&["send", "--to", "a", "--action", "x", "a=1", "b=1", "a=2"]).fails_with(2);
+    assert!(ran.err.contains("the key \"a\" is given twice; nothing was sent"), "{ran:?}");
+    let deep = format!("a={}{}", "[".repeat(127), "]".repeat(127));
+    let ran = bus.run(&["send", "--to", "a", "--action", "x", &deep]).fails_with(2);
+    assert!(ran.err.contains("the value of \"a\" is nested too deeply"), "{ran:?}");
+    assert_eq!(dropped(&bus), 0);
+    let ran = bus.run(&["send", "--to", "a", "--action", "x", "--expires-in", "soon"]);
+    assert!(ran.code == 2 && ran.err.contains("a bare number is seconds"), "{ran:?}");
 }
 
 #[test]
@@ -62,7 +70,7 @@ fn timeout_is_4() {
     let bus = Bus::new();
     let ran = bus.run(&["call", "--to", "postroom", "--action", "mcp.core.ping", "--timeout", "1500ms"]).fails_with(4);
     assert!(ran.err.contains("no service is active on"), "{ran:?}");
-    assert!(ran.err.contains("postroom trace"), "{ran:?}");
+    assert!(ran.err.contains("postroom trace") && ran.err.contains("postroom doctor"), "{ran:?}");
     assert_eq!(bus.run(&["status", "--json"]).json()["counts"]["drop"], 1, "it stays sent");
     let ran = bus.run(&["recv", "me", "--wait", "--timeout", "0s"]).fails_with(4);
     assert!(ran.err.contains("no message for me"), "{ran:?}");
