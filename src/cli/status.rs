@@ -14,6 +14,8 @@ use super::{Exit, Failure, Global, agents, print, text, units};
 /// How much of the journal's end is read for the last minute's count.
 const JOURNAL_BACK: u64 = 8 << 20;
 const MINUTE_MS: u64 = 60_000;
+/// What waits in the drop for longer, while nothing else ends either, stands still: the grace time has passed.
+const STILL_MS: u64 = 10_000;
 /// How many inboxes are shown to a person.
 const SHOWN_AGENTS: usize = 12;
 
@@ -36,6 +38,9 @@ struct Report {
     finished_last_minute: usize,
     /// Is that all of the minute? (The end of the journal that is read may be shorter.)
     finished_is_complete: bool,
+    /// When the last one of them did.
+    #[serde(skip)]
+    last_finished_at: Option<u64>,
     disk_free_bytes: u64,
     disk_total_bytes: u64,
 }
@@ -84,6 +89,9 @@ impl Status {
             Format::Json => print::json(&report)?,
             Format::Text => print::text(&shown(&report))?,
         }
+        if report.stands_still() {
+            print::hint_line("messages wait, and nothing moves: see `postroom doctor`");
+        }
         // No service starts with them, and one that runs goes on with those that it began with.
         if let Err(wrong) = workspace.settings() {
             wrong.report();
@@ -95,7 +103,7 @@ impl Status {
 fn look(view: &View, at: u64) -> Result<Report, Failure> {
     let agents = agents::on(view, at)?;
     let (inbox, leased) = in_inboxes(view)?;
-    let (finished_last_minute, finished_is_complete) = last_minute(view, at)?;
+    let LastMinute { finished, is_complete, last_at } = last_minute(view, at)?;
     let space = |error| Failure::io("ask for the free space of", view.path(), &error);
     Ok(Report {
         bus: view.path().to_owned(),
@@ -113,8 +121,9 @@ fn look(view: &View, at: u64) -> Result<Report, Failure> {
         },
         oldest_dropped_ms: oldest_dropped(view, at)?,
         inboxes: agents.into_iter().map(|agent| Inbox { agent: agent.agent, waiting: agent.waiting }).collect(),
-        finished_last_minute,
-        finished_is_complete,
+        finished_last_minute: finished,
+        finished_is_complete: is_complete,
+        last_finished_at: last_at,
         disk_free_bytes: fs2::available_space(view.path()).map_err(space)?,
         disk_total_bytes: fs2::total_space(view.path()).map_err(space)?,
     })
@@ -163,21 +172,43 @@ fn oldest_dropped(view: &View, at: u64) -> Result<Option<u64>, Failure> {
     Ok(oldest.map(|oldest| at.saturating_sub(oldest)))
 }
 
-/// How many messages ended in the last minute, and whether the journal was read back that far.
-fn last_minute(view: &View, at: u64) -> Result<(usize, bool), Failure> {
+impl Report {
+    /// A service is at work, as it seems, and does nothing although it could. A stopped process holds its lock, too.
+    fn stands_still(&self) -> bool {
+        let is_old = self.oldest_dropped_ms.is_some_and(|age| age > STILL_MS);
+        let moves = self.last_finished_at.is_some_and(|last| self.at.saturating_sub(last) <= STILL_MS);
+        self.service.active && is_old && !moves
+    }
+}
+
+/// What the end of the journal says of the last minute.
+struct LastMinute {
+    /// How many messages ended.
+    finished: usize,
+    /// Was the journal read back that far?
+    is_complete: bool,
+    /// When the last one ended.
+    last_at: Option<u64>,
+}
+
+fn last_minute(view: &View, at: u64) -> Result<LastMinute, Failure> {
     let since = at.saturating_sub(MINUTE_MS);
-    let (mut count, mut first) = (0, None);
+    let (mut finished, mut first, mut last_at) = (0, None, None);
     for day in [time::day(since), time::day(at)].iter().collect::<std::collections::BTreeSet<_>>() {
         let mut tail = view.tail(day, JOURNAL_BACK)?;
         tail.read(view, &mut |line| {
             let Some(line) = JournalLine::parse(line) else { return };
             first.get_or_insert(line.at);
-            count += usize::from(line.at >= since && line.step == "finished");
+            if line.at >= since && line.step == "finished" {
+                finished += 1;
+                last_at = last_at.max(Some(line.at));
+            }
         })?;
     }
-    let (_, today) = (since, view.size_and_change(&postroom::bus::journal::journal_path(&time::day(at)))?);
+    let today = view.size_and_change(&postroom::bus::journal::journal_path(&time::day(at)))?;
     let read_whole = today.is_none_or(|(size, _)| size <= JOURNAL_BACK);
-    Ok((count, read_whole || first.is_some_and(|first| first <= since)))
+    let is_complete = read_whole || first.is_some_and(|first| first <= since);
+    Ok(LastMinute { finished, is_complete, last_at })
 }
 
 fn shown(report: &Report) -> String {
@@ -187,7 +218,7 @@ fn shown(report: &Report) -> String {
     let oldest = report.oldest_dropped_ms.map(|ms| format!("oldest {}", units::span(ms))).unwrap_or_default();
     let waiting = |count: usize| if count == 0 { number(count).style(DIM) } else { number(count) };
     let bad = |count: usize| if count == 0 { number(count).style(DIM) } else { number(count).style(BAD) };
-    let more = if report.finished_is_complete { "" } else { "more than " };
+    let more = if report.finished_is_complete { "" } else { "or more" };
     let rows: Vec<Vec<Cell>> = vec![
         vec![cell("drop"), waiting(counts.drop), cell(oldest)],
         vec![cell("processing"), waiting(counts.processing), cell("")],
@@ -196,11 +227,8 @@ fn shown(report: &Report) -> String {
         vec![cell("inbox"), waiting(counts.inbox), cell(shown_inboxes(&report.inboxes))],
         vec![cell("leased"), waiting(counts.leased), cell("")],
         vec![cell("dead-letter"), bad(counts.dead_letter), cell(dead_letter_advice(counts.dead_letter))],
-        vec![
-            cell("archived today"),
-            waiting(counts.archived_today),
-            cell(format!("{more}{} in the last minute", report.finished_last_minute)),
-        ],
+        vec![cell("archived today"), waiting(counts.archived_today), cell("")],
+        vec![cell("finished, last minute"), waiting(report.finished_last_minute), cell(more)],
     ];
     out.push_str(&table(&["state", "messages", ""], &rows));
     let free = format!("{} of {} free", units::bytes(report.disk_free_bytes), units::bytes(report.disk_total_bytes));
@@ -235,4 +263,29 @@ fn shown_inboxes(inboxes: &[Inbox]) -> String {
         shown.push(format!("and {} more", full.len() - SHOWN_AGENTS));
     }
     shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_while_nothing_ends_stands_still() {
+        let top = tempfile::TempDir::new().expect("a folder");
+        let bus = top.path().join("bus");
+        postroom::bus::create(&bus).expect("made");
+        let at = units::now_ms();
+        let mut report = look(&View::open(&bus).expect("a bus"), at).expect("looked");
+        assert!(!report.stands_still());
+        report.oldest_dropped_ms = Some(STILL_MS + 1);
+        assert!(!report.stands_still(), "that none is active is said already");
+        report.service.active = true;
+        assert!(report.stands_still());
+        report.last_finished_at = Some(at - 2 * STILL_MS);
+        assert!(report.stands_still());
+        report.last_finished_at = Some(at - 1);
+        assert!(!report.stands_still(), "it has much to do");
+        report = Report { last_finished_at: None, oldest_dropped_ms: Some(1), ..report };
+        assert!(!report.stands_still(), "it may be written still");
+    }
 }

@@ -46,6 +46,9 @@ fn status_counts_what_is_there() {
     assert_eq!(status["counts"]["drop"], 0);
     let text = bus.run(&["status"]).ok().out;
     assert!(text.contains("active (term 1, process ") && text.contains("you 1"), "{text}");
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("the row").trim_end().to_owned();
+    let (archived, finished) = (row("archived today  "), row("finished, last minute  "));
+    assert!(archived.ends_with(|c: char| c.is_ascii_digit()) && finished.ends_with("  2"), "{text}");
     service.stop();
 }
 

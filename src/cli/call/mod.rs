@@ -79,7 +79,8 @@ impl Call {
                 format!("no reply to {id} from {} within {}", text::sentence(&missing), span(self.timeout))
             }
         };
-        Err(Failure::new(Exit::Timeout, says).with_hint(format!("what became of it: `postroom trace {id}`")))
+        let hint = format!("what became of it: `postroom trace {id}`; whether the service is well: `postroom doctor`");
+        Err(Failure::new(Exit::Timeout, says).with_hint(hint))
     }
 
     /// `sent_before`: how many answers were given to the first message of this id, once it is known that ours is a duplicate.
