@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::ProgressState;
 use serde::Serialize;
 
 use super::Failure;
@@ -87,10 +88,14 @@ pub fn progress(total: u64, what: &'static str) -> indicatif::ProgressBar {
     if !shows_progress() {
         return indicatif::ProgressBar::hidden();
     }
-    let style = indicatif::ProgressStyle::with_template("{msg} {bar:32} {pos}/{len} {per_sec} {eta}");
+    let style = indicatif::ProgressStyle::with_template("{msg} {bar:32} {pos}/{len} {rate} {eta}");
     let bar = indicatif::ProgressBar::new(total).with_message(what);
     match style {
-        Ok(style) => bar.with_style(style),
+        // indicatif's own rate has four decimal places.
+        Ok(style) => bar.with_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // There is nobody to tell if a terminal's line cannot be put together.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        })),
         // The template is a constant; the plain style does as well.
         Err(_) => bar,
     }

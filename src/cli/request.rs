@@ -4,16 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use postroom::bus::disk::{Disk, Moved, Sync};
+use postroom::bus::disk::{self, Disk, Moved};
 use postroom::bus::layout;
-use postroom::service::{Config, Mode, Service};
+use postroom::service::{Config, Mode, Notice, Service};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::print::Format;
 use super::wait::{Watch, deadline, is_over};
 use super::workspace::{Workspace, is_unattended, with_name};
-use super::{Exit, Failure, serve, text, units};
+use super::{Exit, Failure, text, units};
 
 /// What is asked, and of which dead letters.
 #[derive(Clone, Debug, Serialize)]
@@ -37,14 +36,19 @@ pub struct Answer {
 
 const ANSWER_MAX: u64 = 64 << 20;
 
-/// Asks, and waits for the answer.
-pub fn ask(workspace: &Workspace, request: &Request, timeout: Duration, format: Format) -> Result<Answer, Failure> {
+/// Asks, and waits for the answer. `say` gets what a service has to say that is started for this.
+pub fn ask(
+    workspace: &Workspace,
+    request: &Request,
+    timeout: Duration,
+    say: impl Fn(&Notice) + Clone + Send + Sync + 'static,
+) -> Result<Answer, Failure> {
     let disk = workspace.disk()?;
     let name = format!("{}.json", Uuid::now_v7());
     let (asked, answered) = (Path::new(layout::REQUESTS).join(&name), Path::new(layout::ANSWERS).join(&name));
     let watch = Watch::on(&[&workspace.bus.join(layout::ANSWERS)]);
     put(&disk, &asked, request)?;
-    let answer = wait(workspace, &disk, &answered, &watch, timeout, format);
+    let answer = wait(workspace, &disk, &answered, &watch, timeout, say);
     match answer {
         Ok(Some(answer)) => Ok(answer),
         // What was not answered must not be done later, when nobody expects it.
@@ -65,7 +69,7 @@ pub fn ask(workspace: &Workspace, request: &Request, timeout: Duration, format: 
 fn put(disk: &Disk, asked: &Path, request: &Request) -> Result<(), Failure> {
     let text = serde_json::to_vec(request).expect("our own types are always JSON");
     let hidden: PathBuf = asked.with_file_name(format!(".{}.tmp", Uuid::now_v7()));
-    disk.create(&hidden, &[&text], Sync::Later)?;
+    disk.create(&hidden, &[&text], disk::Sync::Later)?;
     match disk.rename_new(&hidden, asked)? {
         Moved::Done => Ok(()),
         Moved::Taken | Moved::Gone => {
@@ -83,7 +87,7 @@ fn wait(
     answered: &Path,
     watch: &Watch,
     timeout: Duration,
-    format: Format,
+    say: impl Fn(&Notice) + Clone + Send + Sync + 'static,
 ) -> Result<Option<Answer>, Failure> {
     let view = workspace.view()?;
     let until = deadline(Some(timeout));
@@ -100,7 +104,7 @@ fn wait(
             return Ok(None);
         }
         if is_unattended(&view)? {
-            serve_once(workspace, format)?;
+            serve_once(workspace, say.clone())?;
             continue;
         }
         watch.next(until);
@@ -108,12 +112,17 @@ fn wait(
 }
 
 /// Does what the service would do: everything that is there and due, the request too.
-fn serve_once(workspace: &Workspace, format: Format) -> Result<(), Failure> {
+fn serve_once(workspace: &Workspace, say: impl Fn(&Notice) + Send + Sync + 'static) -> Result<(), Failure> {
     let config = Config {
         bus: with_name(workspace.bus.clone())?,
         settings: workspace.settings()?,
         settings_file: None,
         force_file_system: false,
     };
-    Ok(Service::new(config, move |notice| serve::say(notice, format)).run(Mode::Once)?)
+    // That it begins and ends is no news: it does so for each request.
+    let say = move |notice: &Notice| match notice {
+        Notice::Active { .. } | Notice::Stopped => {}
+        _ => say(notice),
+    };
+    Ok(Service::new(config, say).run(Mode::Once)?)
 }

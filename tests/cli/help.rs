@@ -88,7 +88,7 @@ fn init() {
 
     Options:
           --bus <DIR>
-              The bus folder [default: the nearest ai-communication/ upward from the current folder]
+              The bus folder [default: ai-communication/ in the current folder]
 
               [env: POSTROOM_BUS]
 
@@ -176,7 +176,7 @@ fn send() {
               0 to 9; higher goes first among what is waiting [default: 4]
 
           --expires-in <TIME>
-              Not handled after this time from now, such as 30s, 5m, 2h
+              Not handled after this time from now, such as 30s, 5m, 2h; a bare number is seconds
 
           --delay <TIME>
               Not handled before this time from now
@@ -241,7 +241,7 @@ fn call() {
               0 to 9; higher goes first among what is waiting [default: 4]
 
           --expires-in <TIME>
-              Not handled after this time from now, such as 30s, 5m, 2h
+              Not handled after this time from now, such as 30s, 5m, 2h; a bare number is seconds
 
           --delay <TIME>
               Not handled before this time from now
@@ -522,7 +522,7 @@ fn dead_letter_retry() {
     insta::assert_snapshot!(help(&["dead-letter", "retry"]), @r#"
     Try dead letters again from the start: attempts count anew, and the error reply is superseded
 
-    Usage: postroom dead-letter retry [OPTIONS] [TICKETS]...
+    Usage: postroom dead-letter retry [OPTIONS] <TICKETS|--all|--older-than <TIME>>
 
     Arguments:
       [TICKETS]...  Their tickets, or the messages' ids
@@ -543,7 +543,7 @@ fn dead_letter_purge() {
     insta::assert_snapshot!(help(&["dead-letter", "purge"]), @r#"
     Remove dead letters for good
 
-    Usage: postroom dead-letter purge [OPTIONS] [TICKETS]...
+    Usage: postroom dead-letter purge [OPTIONS] <TICKETS|--all|--older-than <TIME>>
 
     Arguments:
       [TICKETS]...  Their tickets, or the messages' ids

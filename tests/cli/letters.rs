@@ -96,6 +96,35 @@ fn a_purge_of_several_requests_is_whole() {
     assert!(bus.names("dead-letter").is_empty());
 }
 
+/// All or nothing: a wrong name among several is a slip of the hand, and removed is removed.
+#[test]
+fn nothing_is_done_where_one_is_not_there() {
+    let bus = Bus::new();
+    bus.drop_text("a.json", &message("a", "nobody"));
+    bus.run(&["serve", "--once"]).ok();
+    for command in ["purge", "retry"] {
+        let ran = bus.run(&["dead-letter", command, "a", "nosuch", "--json"]).fails_with(6);
+        assert!(ran.err.contains("there is no dead letter nosuch; nothing was done"), "{ran:?}");
+        assert!(ran.out.is_empty(), "{ran:?}");
+        bus.dead_letters(1);
+        let ran = bus.run(&["dead-letter", command]);
+        assert_eq!(ran.code, 2);
+        for way in ["TICKETS", "--all", "--older-than"] {
+            assert!(ran.err.contains(way), "{way}: {ran:?}");
+        }
+    }
+}
+
+/// A service that is started for this moment, once for each thousand, is no news.
+#[test]
+fn a_retry_of_many_says_what_it_did_and_no_more() {
+    let bus = Bus::new();
+    bus.drop_text("a.json", &message("a", "nobody"));
+    bus.run(&["serve", "--once"]).ok();
+    let ran = bus.run(&["dead-letter", "retry", "--all"]).ok();
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("1 dead letter tried again\n", ""));
+}
+
 /// A service that is stopped does not answer; what was asked is not done behind the user's back later.
 #[test]
 fn an_unanswered_request_is_withdrawn() {

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use postroom::bus::view::View;
+use postroom::service::Notice;
 use serde::Serialize;
 
 use super::{Letter, all, not_found};
 use crate::cli::print::Format;
 use crate::cli::request::{Request, ask};
-use crate::cli::{Exit, Failure, Global, print, text, units};
+use crate::cli::workspace::Workspace;
+use crate::cli::{Exit, Failure, Global, print, serve, text, units};
 
 /// So many dead letters go into one request: progress can be seen, and an interrupted purge has done whole requests.
 const BATCH: usize = 1_000;
@@ -30,18 +33,24 @@ pub struct Purge {
 
 #[derive(Debug, Args)]
 struct Which {
-    /// Their tickets, or the messages' ids
-    #[arg(required_unless_present_any = ["all", "older_than"])]
-    tickets: Vec<String>,
-    /// All of them
-    #[arg(long, conflicts_with_all = ["tickets", "older_than"])]
-    all: bool,
-    /// Those that are older, such as 7d
-    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "tickets")]
-    older_than: Option<Duration>,
+    #[command(flatten)]
+    letters: Letters,
     /// How long to wait for the service
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Letters {
+    /// Their tickets, or the messages' ids
+    tickets: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+    /// Those that are older, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    older_than: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -65,20 +74,11 @@ impl Purge {
 
 fn run(which: &Which, global: &Global, did: &str, request: fn(Vec<String>) -> Request) -> Result<Exit, Failure> {
     let workspace = global.workspace()?;
-    let tickets = which.resolve(&workspace.view()?, units::now_ms())?;
-    let mut report = Report { done: Vec::new(), not_found: Vec::new() };
+    let tickets = which.letters.resolve(&workspace.view()?, units::now_ms())?;
     let bar = print::progress(tickets.len() as u64, "dead letters");
-    for batch in tickets.chunks(BATCH) {
-        let answer = ask(&workspace, &request(batch.to_vec()), which.timeout, global.format())?;
-        if !answer.ok {
-            let because = answer.message.as_deref().unwrap_or("the service does not say why");
-            return Err(Failure::new(Exit::Failure, format!("the service refused: {}", text::sentence(because))));
-        }
-        report.done.extend(answer.done);
-        report.not_found.extend(answer.not_found);
-        bar.inc(batch.len() as u64);
-    }
+    let asked = ask_for(&workspace, &tickets, which.timeout, global.format(), &bar, request);
     bar.finish_and_clear();
+    let report = asked?;
     let is_whole = report.not_found.is_empty();
     match global.format() {
         Format::Json => print::json(&report)?,
@@ -92,7 +92,31 @@ fn run(which: &Which, global: &Global, did: &str, request: fn(Vec<String>) -> Re
     Ok(if is_whole { Exit::Ok } else { Exit::NotFound })
 }
 
-impl Which {
+fn ask_for(
+    workspace: &Workspace,
+    tickets: &[String],
+    timeout: Duration,
+    format: Format,
+    bar: &ProgressBar,
+    request: fn(Vec<String>) -> Request,
+) -> Result<Report, Failure> {
+    let mut report = Report { done: Vec::new(), not_found: Vec::new() };
+    for batch in tickets.chunks(BATCH) {
+        let above = bar.clone();
+        let say = move |notice: &Notice| above.suspend(|| serve::say(notice, format));
+        let answer = ask(workspace, &request(batch.to_vec()), timeout, say)?;
+        if !answer.ok {
+            let because = answer.message.as_deref().unwrap_or("the service does not say why");
+            return Err(Failure::new(Exit::Failure, format!("the service refused: {}", text::sentence(because))));
+        }
+        report.done.extend(answer.done);
+        report.not_found.extend(answer.not_found);
+        bar.inc(batch.len() as u64);
+    }
+    Ok(report)
+}
+
+impl Letters {
     fn resolve(&self, view: &View, now_ms: u64) -> Result<Vec<String>, Failure> {
         let letters = all(view)?;
         if self.all {
@@ -108,7 +132,7 @@ impl Which {
             let before = tickets.len();
             tickets.extend(letters.iter().filter(|letter| letter.is(name)).map(|letter| letter.ticket.clone()));
             if tickets.len() == before {
-                return Err(not_found(name));
+                return Err(not_found(name, "; nothing was done"));
             }
         }
         tickets.sort_unstable();

@@ -135,13 +135,13 @@ fn all(view: &View) -> Result<Vec<Letter>, Failure> {
 fn named(letters: Vec<Letter>, name: &str) -> Result<Vec<Letter>, Failure> {
     let found: Vec<Letter> = letters.into_iter().filter(|letter| letter.is(name)).collect();
     if found.is_empty() {
-        return Err(not_found(name));
+        return Err(not_found(name, ""));
     }
     Ok(found)
 }
 
-fn not_found(name: &str) -> Failure {
-    Failure::new(Exit::NotFound, format!("there is no dead letter {}", text::field(name)))
+fn not_found(name: &str, consequence: &str) -> Failure {
+    Failure::new(Exit::NotFound, format!("there is no dead letter {}{consequence}", text::field(name)))
         .with_hint("see `postroom dead-letter list`")
 }
 
