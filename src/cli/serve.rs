@@ -1,10 +1,13 @@
 //! `postroom serve`: runs the service and says on standard error what it has to say.
 
+mod backlog;
+
 use postroom::service::{Config, Mode, Notice, Service};
 
 use super::print::Format;
 use super::workspace::{settings_path, with_name};
 use super::{Exit, Failure, Global, print, signals, text, units};
+use backlog::{Backlog, Moving};
 
 /// Run the service on the bus
 ///
@@ -24,18 +27,26 @@ impl Serve {
     pub fn run(self, global: &Global) -> Result<Exit, Failure> {
         let workspace = global.workspace()?;
         let format = global.format();
+        let backlog = if self.once { Backlog::of(workspace.view()?)? } else { None };
         let config = Config {
             settings_file: Some(settings_path(&workspace.bus)),
             settings: workspace.settings()?,
             bus: with_name(workspace.bus)?,
             force_file_system: self.force_file_system,
         };
-        let service = Service::new(config, move |notice| say(notice, format));
+        let bar = backlog.as_ref().map(Backlog::bar);
+        let service = Service::new(config, move |notice| match &bar {
+            Some(bar) => bar.suspend(|| say(notice, format)),
+            None => say(notice, format),
+        });
         keep_memory();
         let stopper = service.stopper();
         signals::on_stop(move || stopper.stop())
             .map_err(|error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}")))?;
-        service.run(if self.once { Mode::Once } else { Mode::UntilStopped })?;
+        let moving = backlog.map(Backlog::follow);
+        let ran = service.run(if self.once { Mode::Once } else { Mode::UntilStopped });
+        moving.into_iter().for_each(Moving::end);
+        ran?;
         Ok(Exit::Ok)
     }
 }

@@ -16,5 +16,6 @@ mod inbox;
 mod init;
 mod letters;
 mod looking;
+mod readme;
 mod runner;
 mod terminal;

@@ -192,7 +192,34 @@ fn progress_is_for_a_terminal() {
     let (code, shown, piped) = run(command, ours);
     assert_eq!(code, 0, "{shown}");
     assert!(shown.contains("idle") && shown.contains("/20"), "{shown:?}");
+    let fraction = regex_lite::Regex::new(r"[.,][0-9]+/s").expect("a pattern");
+    assert!(shown.contains("/s ") && !fraction.is_match(&shown), "a rate is a whole number: {shown:?}");
     assert!(piped.contains("idle") && !piped.contains("/20"), "the figures go where the bar does not: {piped:?}");
     let ran = bus.run(&bench).ok();
     assert!(!ran.err.contains("/20") && !ran.err.contains('\u{1b}'), "{ran:?}");
+}
+
+/// What is said meanwhile stands on lines of its own above the bar.
+#[test]
+fn much_to_do_shows_how_far_it_is() {
+    let bus = Bus::new();
+    for n in 0..120 {
+        bus.drop_text(&format!("{n}.json"), &message(&format!("m{n}"), "nobody"));
+    }
+    let once = ["serve", "--once"];
+    let (code, shown) = on_terminal(asks(&bus, &once));
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("messages ") && shown.contains("/120 "), "{shown:?}");
+    let said = shown.lines().find(|line| line.contains("active on")).expect("a notice");
+    assert!(!said.split("active on").nth(1).expect("its end").contains("/120"), "{said:?}");
+    let (code, shown) = on_terminal(asks(&bus, &["dead-letter", "retry", "--all"]));
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("dead letters ") && shown.contains("120 dead letters tried again"), "{shown:?}");
+    assert!(!shown.contains("active on") && !shown.contains("stopped"), "{shown:?}");
+    for n in 0..120 {
+        bus.drop_text(&format!("{n}.json"), &message(&format!("n{n}"), "nobody"));
+    }
+    assert!(!bus.run(&once).ok().err.contains("/120"), "nobody watches a pipe");
+    bus.drop_text("one.json", &message("one", "nobody"));
+    assert!(!on_terminal(asks(&bus, &once)).1.contains("/1 "), "one message is no wait");
 }
