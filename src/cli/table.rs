@@ -11,10 +11,12 @@ use super::print::{DIM, styled, width};
 /// What is left of columns where a table is too wide, in the order in which it is taken away: first of those wider than the ids that a
 /// program gives itself (a UUID); then of the last one, which has the sentences and paths; then of all, before the first column is
 /// left out; and when there is none to leave out.
-pub const NAME_LEFT: usize = 36;
+const NAME_LEFT: usize = 36;
 const SENTENCE_LEFT: usize = 16;
 const USEFUL: usize = 8;
 const LEFT: usize = 4;
+/// The ids that programs make are no longer: a UUID, and `r1.` before that of a message for the id of its reply.
+pub const KEY_LEFT: usize = 40;
 /// The codes of the program are shorter.
 const CODE_LEFT: usize = 24;
 
@@ -57,7 +59,7 @@ impl Cell {
 
     /// By it people name the thing: it stays whole, unless it is longer than the ids that programs make.
     pub fn key(self) -> Cell {
-        Cell { least: NAME_LEFT, ..self }
+        Cell { least: KEY_LEFT, ..self }
     }
 
     /// A code, or another word or two that say what became of it.
@@ -126,19 +128,36 @@ struct Column {
     least: usize,
 }
 
+/// Does the terminal show all of it? A pipe always does.
+pub fn is_shown_whole(headings: &[&str], rows: &[Vec<Cell>]) -> bool {
+    let columns = columns(headings, rows);
+    width().is_none_or(|line| total(&columns) <= line)
+}
+
+/// The columns with all that is in them.
+fn columns(headings: &[&str], rows: &[Vec<Cell>]) -> Vec<Column> {
+    let column = |(index, heading): (usize, &&str)| {
+        let cells = || rows.iter().filter_map(|row| row.get(index));
+        let width = cells().map(|cell| cell.text.width()).max().unwrap_or(0);
+        let least = cells().map(|cell| cell.least).max().unwrap_or(LEFT);
+        Column { index, width: width.max(heading.width()), least }
+    };
+    headings.iter().enumerate().map(column).collect()
+}
+
+/// What a line of them takes, with two spaces between.
+fn total(columns: &[Column]) -> usize {
+    columns.iter().map(|column| column.width).sum::<usize>() + 2 * columns.len().saturating_sub(1)
+}
+
 fn within(line: Option<usize>, headings: &[&str], expendable: &[&str], rows: &[Vec<Cell>]) -> String {
     let Some(first) = rows.first() else { return String::new() };
+    let columns = columns(headings, rows);
     // A heading stands on the side of its column.
     let side = |column: usize| first.get(column).map_or(Side::Left, |cell| cell.side);
     let named = headings.iter().enumerate();
     let named: Vec<Cell> =
         named.map(|(column, heading)| Cell { side: side(column), ..cell(*heading).style(DIM) }).collect();
-    let column = |index: usize| {
-        let cells = || rows.iter().chain([&named]).filter_map(|row| row.get(index));
-        let width = cells().map(|cell| cell.text.width()).max().unwrap_or(0);
-        Column { index, width, least: cells().map(|cell| cell.least).max().unwrap_or(LEFT) }
-    };
-    let columns: Vec<Column> = (0..headings.len()).map(column).collect();
     let columns = match line {
         Some(line) => {
             let index = |name: &&str| headings.iter().position(|heading| heading == name);
@@ -180,8 +199,7 @@ fn fitted(all: Vec<Column>, expendable: &[usize], line: usize) -> Vec<Column> {
 
 /// Makes the columns from this one on narrower, the widest first, until a line takes all, or none is wider than that. Does it take all?
 fn shrink(columns: &mut [Column], from: usize, left: usize, line: usize) -> bool {
-    let gaps = 2 * columns.len().saturating_sub(1);
-    while columns.iter().map(|column| column.width).sum::<usize>() + gaps > line {
+    while total(columns) > line {
         let wide = columns[from..].iter_mut().filter(|column| column.width > left.max(column.least));
         match wide.max_by_key(|column| column.width) {
             Some(widest) => widest.width -= 1,

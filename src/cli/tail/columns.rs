@@ -4,11 +4,11 @@ use postroom::bus::view::JournalLine;
 
 use super::{action, details, id, style_of, who};
 use crate::cli::print::{DIM, styled};
-use crate::cli::table::{cut, filled, width_of};
+use crate::cli::table::{KEY_LEFT, cut, filled, width_of};
 use crate::cli::{text, units};
 
 /// The widest that a column gets before what is in it is cut or pushes the rest aside.
-const WIDEST: Columns = Columns { id: 36, who: 24, action: 20 };
+const WIDEST: Columns = Columns { id: KEY_LEFT, who: 24, action: 20 };
 const STEP: usize = 9;
 
 /// How wide the columns have become. Nobody knows what comes, so they grow with it: short ids leave room for the rest.
@@ -33,13 +33,20 @@ impl Columns {
         let whole = format!("{}  {}  {more}", filled_or_more(&who, self.who), filled_or_more(&action, self.action));
         let left = room.saturating_sub(self.id + 2);
         let rest = match line.code.is_some() && width_of(whole.trim_end()) > left {
-            true => format!("{more}  {who}  {action}"),
+            true => with_what_fits(more, [who, action], left),
             false => whole,
         };
         let step = styled(style_of(&line.step), filled(&text::field(&line.step), STEP));
         let (id, rest) = (filled(&id, self.id.min(room)), cut(rest.trim_end(), left));
         format!("{}\n", format!("{}  {step}  {id}  {rest}", styled(DIM, clock)).trim_end())
     }
+}
+
+fn with_what_fits(first: String, more: [String; 2], left: usize) -> String {
+    more.into_iter().filter(|part| !part.is_empty()).fold(first, |line, part| {
+        let longer = format!("{line}  {part}");
+        if width_of(&longer) <= left { longer } else { line }
+    })
 }
 
 /// `hello 1.0 sha256:...`: which very file it was, `trace` says.
@@ -74,6 +81,7 @@ mod tests {
     fn a_step_is_one_line() {
         let id = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
         let by = r#","by":"hello 1.0 sha256:0123456789abcdef0123456789abcdef","tookUs":1500"#;
+        let dead = r#","code":"unknown-recipient""#;
         let code = r#","code":"unknown-recipient","message":"nobody is known as \"x\"""#;
         for width in 40..160 {
             for line in [line("q1", by), line(id, by), line(id, code), line(&"漢".repeat(99), code)] {
@@ -85,6 +93,7 @@ mod tests {
         let shown = |line: &JournalLine, width| plain(&mut Columns::default(), line, width);
         assert!(shown(&line(id, by), 80).contains(&format!("{id}  me > postroom")), "{}", shown(&line(id, by), 80));
         assert!(shown(&line(id, code), 80).contains(&format!("{id}  unknown-recipie")));
+        assert!(shown(&line(id, dead), 80).ends_with(&format!("{id}  unknown-recipient\n")));
         assert!(shown(&line("q1", by), 80).ends_with("  q1  me > postroom  mcp.core.ping  by hello 1.0, in 1.5…\n"));
     }
 
