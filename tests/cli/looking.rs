@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::runner::{Bus, finish, lines, message, next_with, wait_for};
+use super::runner::{Bus, message, wait_for};
 
 /// The keys of an object, sorted.
 fn keys(value: &Value) -> Vec<&str> {
@@ -64,10 +64,14 @@ fn what_a_consumer_has_taken_is_counted_and_listed_with_its_lease() {
     assert_eq!((&agents["agents"][0]["waiting"], &agents["agents"][0]["leased"]), (&json!(1), &json!(1)));
     assert!(bus.run(&["agents"]).ok().out.contains("1 + 1 leased"));
     let listing = bus.run(&["list", "inbox", "--json"]).ok().json()["states"][0].clone();
-    // By the time of the last change: what was taken comes last.
-    let (b, a) = (&listing["messages"][0], &listing["messages"][1]);
+    // The order is that of the last change, which may be one tick of the clock for both.
+    let of = |id: &str| {
+        let messages = listing["messages"].as_array().expect("a list");
+        messages.iter().find(|message| message["id"] == id).expect("listed").clone()
+    };
+    let (a, b) = (of("a"), of("b"));
     assert_eq!((&listing["total"], &a["lease"], &a["path"]), (&json!(2), &taken["lease"], &taken["path"]));
-    assert_eq!((&b["id"], &b["lease"]), (&json!("b"), &Value::Null));
+    assert_eq!(b["lease"], Value::Null);
     let text = bus.run(&["list", "inbox"]).ok().out;
     assert_eq!(text.lines().filter(|line| line.contains("  leased  ")).count(), 1, "{text}");
 }
@@ -256,77 +260,6 @@ fn trace_does_not_look_outside_of_the_bus() {
     std::fs::write(bus.path("archive/2024-10-27/journal.jsonl"), format!("{line}\n")).expect("written");
     let story = bus.run(&["trace", "out", "--json"]).ok().json()["messages"][0].clone();
     assert_eq!((story["now"][0]["state"].as_str(), story["effects"].clone()), (Some("unknown"), json!([])));
-}
-
-#[test]
-fn tail_follows_the_journal() {
-    let bus = Bus::new();
-    let service = bus.serve();
-    let mut tail = bus.start(&["tail", "--json"]);
-    let seen = lines(tail.stdout.take().expect("a pipe"));
-    bus.run(&["call", "--to", "postroom", "--action", "mcp.core.ping", "--id", "seen-live"]).ok();
-    let line: Value = serde_json::from_str(&next_with(&seen, "\"finished\"")).expect("JSON");
-    assert_eq!((line["id"].as_str(), line["v"].as_u64()), (Some("seen-live"), Some(1)));
-    tail.kill().expect("killed");
-    tail.wait().expect("ended");
-    let text = bus.run(&["tail", "--no-follow", "-n", "2"]).ok().out;
-    assert_eq!(text.lines().count(), 2, "{text}");
-    assert!(text.contains("finished") && text.contains("seen-live"), "{text}");
-    service.stop();
-}
-
-/// However far back they are: nothing between the first and the last line is left out.
-#[test]
-fn tail_begins_as_far_back_as_asked() {
-    let bus = Bus::new();
-    bus.drop_text("a.json", &message("a", "postroom"));
-    bus.run(&["serve", "--once"]).ok();
-    let today = bus.names("archive").pop().expect("a day");
-    let write = |day: &str, ids: std::ops::Range<u32>| {
-        let lines = ids.map(|n| {
-            format!(r#"{{"v":1,"step":"accepted","at":1763683200000,"ticket":"t","attempt":1,"term":1,"instance":"i","n":{n},"id":"m{n}"}}"#) + "\n"
-        });
-        std::fs::create_dir_all(bus.path("archive").join(day)).expect("made");
-        std::fs::write(bus.path("archive").join(day).join("journal.jsonl"), lines.collect::<String>())
-            .expect("written");
-    };
-    write("2020-01-01", 0..10);
-    write("2020-01-02", 10..20);
-    write(&today, 20..15_000);
-    for wanted in [0, 1, 14_000, 14_980, 14_981, 14_995, 15_000, 20_000] {
-        let shown = bus.run(&["tail", "--no-follow", "--json", "-n", &wanted.to_string()]).ok().out;
-        let ids: Vec<u64> = shown
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["n"].as_u64().expect("a number"))
-            .collect();
-        assert!(ids.iter().copied().eq(15_000 - wanted.min(15_000)..15_000), "{wanted}: {} lines", ids.len());
-    }
-    // Before a packed day there is nothing that would belong in front of today.
-    std::fs::write(bus.path("archive/2020-01-03.jsonl.zst"), "").expect("written");
-    assert_eq!(bus.run(&["tail", "--no-follow", "-n", "20000"]).ok().out.lines().count(), 14_980);
-    // One that is being packed is still there.
-    std::fs::rename(bus.path("archive/2020-01-03.jsonl.zst"), bus.path("archive/2020-01-02.jsonl.zst"))
-        .expect("renamed");
-    assert_eq!(bus.run(&["tail", "--no-follow", "-n", "20000"]).ok().out.lines().count(), 15_000);
-}
-
-#[test]
-fn tail_ends_when_the_bus_goes() {
-    for is_removed in [false, true] {
-        let bus = Bus::new();
-        bus.drop_text("a.json", &message("a", "postroom"));
-        bus.run(&["serve", "--once"]).ok();
-        let mut tail = bus.start(&["tail"]);
-        let seen = lines(tail.stdout.take().expect("a pipe"));
-        next_with(&seen, "finished");
-        match is_removed {
-            true => std::fs::remove_dir_all(bus.path("")).expect("removed"),
-            false => std::fs::rename(bus.path(""), bus.workspace().join("elsewhere")).expect("moved"),
-        }
-        wait_for("its end", || tail.try_wait().expect("asked"));
-        let ran = finish(tail).fails_with(3);
-        assert!(ran.err.contains("was moved or removed"), "{ran:?}");
-    }
 }
 
 #[test]

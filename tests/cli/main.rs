@@ -18,4 +18,5 @@ mod letters;
 mod looking;
 mod readme;
 mod runner;
+mod tail;
 mod terminal;
