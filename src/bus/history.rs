@@ -1,11 +1,9 @@
 //! What the journal says of attempts before a restart, so that the last line of a message can tell its whole story.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::disk::{Disk, DiskError};
@@ -42,9 +40,9 @@ pub fn earlier_attempts(
     let first_day = time::day(first);
     for entry in disk.list(Path::new(layout::ARCHIVE))? {
         let Some(day) = entry.name.to_str().filter(|day| *day >= first_day.as_str()) else { continue };
+        let Some(journal) = journal::open(disk, day)? else { continue };
         let path = journal::journal_path(day);
-        let Some(fd) = disk.open_beneath(&path, OFlags::RDONLY)? else { continue };
-        for (number, line) in BufReader::new(File::from(fd)).split(b'\n').enumerate() {
+        for (number, line) in BufReader::new(journal).split(b'\n').enumerate() {
             if number % 4096 == 0 {
                 alive()?;
             }

@@ -9,9 +9,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 
-use super::disk::{Disk, DiskError};
+use super::disk::{Disk, DiskError, is_regular};
 use super::error::BusError;
 use super::layout::{self, ClaimName};
 use super::record::{Finish, Piece, Record, Story};
@@ -189,6 +190,15 @@ impl Journal {
 
 pub fn journal_path(day: &str) -> PathBuf {
     Path::new(layout::ARCHIVE).join(day).join(layout::JOURNAL)
+}
+
+/// The journal of a day, open for reading. `None`: there is none, or something else in its place, which tells nothing.
+pub fn open(disk: &Disk, day: &str) -> Result<Option<File>, BusError> {
+    let path = journal_path(day);
+    if !disk.stat(&path)?.is_some_and(|stat| is_regular(&stat)) {
+        return Ok(None);
+    }
+    Ok(disk.open_beneath(&path, OFlags::RDONLY)?.map(File::from))
 }
 
 /// How long the journal of a day is now, in bytes.

@@ -6,7 +6,6 @@
 //! done again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -318,9 +317,8 @@ fn told_since(disk: &Disk, begins: &[(String, u64)]) -> Result<HashSet<(Ticket, 
     for entry in disk.list(Path::new(layout::ARCHIVE))? {
         let Some(day) = entry.name.to_str().filter(|day| *day >= first_day.as_str()) else { continue };
         let from = begins.iter().filter(|(begin, _)| begin == day).map(|(_, at)| *at).min().unwrap_or(0);
+        let Some(mut file) = journal::open(disk, day)? else { continue };
         let path = journal::journal_path(day);
-        let Some(fd) = disk.open_beneath(&path, rustix::fs::OFlags::RDONLY)? else { continue };
-        let mut file = File::from(fd);
         file.seek(SeekFrom::Start(from)).map_err(|e| DiskError::new("read", &path, e))?;
         for line in BufReader::new(file).split(b'\n') {
             let line = line.map_err(|e| DiskError::new("read", &path, e))?;

@@ -244,6 +244,15 @@ fn old_days_are_packed_and_older_ones_removed() {
     assert_eq!(bus.ls("processing"), [""; 0]);
 }
 
+/// From it the ids of that day would be made anew, and earlier attempts told.
+#[test]
+fn a_journal_that_is_no_file_tells_nothing_and_stops_nobody() {
+    let bus = Session::new();
+    fs::create_dir_all(bus.path("archive").join(day(1)).join("journal.jsonl")).unwrap();
+    bus.drop("1.json", echo("m-1", "alice", "1")).once();
+    assert!(bus.exists("inbox/alice/m-1.reply.json"));
+}
+
 #[test]
 fn with_zero_days_everything_is_kept() {
     let bus = Session::with("[retention]\npack_days = 0\nremove_days = 0");

@@ -30,16 +30,17 @@ fn archived(bus: &Bus, id: &str, day: &str) {
     std::fs::write(bus.path(&format!("archive/{day}/journal.jsonl")), line(id, day) + "\n").expect("written");
 }
 
-/// The bus was used yesterday: where it was not for long, a service does not trust the date.
+/// The bus was used yesterday and the day before: where it was not for long, a service does not trust the date.
 fn used() -> Bus {
     let bus = Bus::new();
     archived(&bus, "yesterday", &day(1));
+    archived(&bus, "before", &day(2));
     bus
 }
 
-/// What is in the archive beside yesterday.
+/// What is in the archive beside these two days.
 fn days(bus: &Bus) -> Vec<String> {
-    bus.names("archive").into_iter().filter(|name| *name != day(1)).collect()
+    bus.names("archive").into_iter().filter(|name| ![day(1), day(2)].contains(name)).collect()
 }
 
 fn unpacked(bus: &Bus, name: &str) -> String {

@@ -5,11 +5,9 @@
 //! was replaced adds none.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::{AnswerNote, BusError, Disk, DiskError, EntryKind, IdNote, IdState, Room, Ticket, line, path_of, time};
@@ -66,14 +64,14 @@ pub fn missing(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<
 }
 
 fn rebuild(disk: &Disk, room: &Room, day: &str) -> Result<(), BusError> {
+    let Some(journal) = journal::open(disk, day)? else { return Ok(()) };
     let from = journal::journal_path(day);
-    let Some(fd) = disk.open_beneath(&from, OFlags::RDONLY)? else { return Ok(()) };
     // What is left of it by a crash, recovery removes.
     let made = room.file(format!("gone-ids-{day}"));
     let mut file = disk.open_append(&made).map_err(|error| room.missing(disk, error))?;
     let failed = |e| DiskError::new("append to", &made, e);
     let mut lines = Vec::new();
-    for (number, told) in BufReader::with_capacity(CHUNK, File::from(fd)).split(b'\n').enumerate() {
+    for (number, told) in BufReader::with_capacity(CHUNK, journal).split(b'\n').enumerate() {
         if number % 4096 == 0 {
             room.beat_if_due(disk)?;
         }
