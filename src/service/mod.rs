@@ -200,7 +200,7 @@ impl Service {
 fn serve(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<(), BusError> {
     let mut trouble = Trouble::default();
     while let Some((room, log)) = standby::wait(core, wakes, mode)? {
-        let term = room.term;
+        let (term, path) = (room.term, room.path.clone());
         let end = match Active::begin(core, room, log) {
             Ok(active) => {
                 if trouble.is_said() {
@@ -211,6 +211,8 @@ fn serve(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<(), BusError> {
                 active.run(wakes, mode)?
             }
             Err(BusError::RoomGone) => End::Replaced,
+            // Whatever was not found in it, it was not there to be found.
+            Err(error) if error.is_transient() && matches!(core.disk.stat(&path), Ok(None)) => End::Replaced,
             // The room is left to the next term, which may be our own.
             Err(error) if error.is_transient() => {
                 if trouble.begin(Instant::now()) {
