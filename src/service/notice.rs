@@ -107,7 +107,10 @@ impl fmt::Display for Notice {
             Notice::Trouble { what } => write!(f, "{}; trying again", shown(what)),
             Notice::Well => f.write_str("working again"),
             Notice::RoomGone { term } => {
-                write!(f, "the room of this service (term {term}) was removed by somebody; beginning anew")
+                write!(
+                    f,
+                    "the room of this service (term {term}) is gone: another one took over and has ended, or somebody removed it; beginning anew"
+                )
             }
             Notice::BusGone { path } => {
                 let path = path.to_string_lossy();

@@ -207,7 +207,7 @@ fn a_service_whose_room_is_removed_begins_anew() {
     let service = bus.serve();
     is_served(&bus, "m-1");
     fs::rename(bus.path("processing"), bus.beside("aside")).unwrap();
-    service.until_it_says("the room of this service (term 1) was removed by somebody");
+    service.until_it_says("the room of this service (term 1) is gone");
     is_served(&bus, "m-2");
     let said = service.stop();
     assert!(!said.contains("another service"), "{said}");

@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use regex_lite::Regex;
+use rustix::process::Pid;
+pub use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::mock::{self, Mock};
@@ -321,10 +323,14 @@ impl Serving {
         wait_until(LONG, heard).unwrap_or_else(|why| panic!("it does not say {what:?}: {why}"));
     }
 
+    /// `kill -<signal>`.
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// `kill -TERM`; what it said. It must end well.
     pub fn stop(self) -> String {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.ended()
     }
 

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use crate::guests::{echoing, looping_on_long_payloads};
-use crate::session::{Serving, Session, echo, message};
+use crate::session::{Serving, Session, Signal, echo, message};
 
 #[test]
 fn what_runs_too_long_and_what_has_not_started_waits_for_the_next_service_uncounted() {
@@ -75,4 +75,31 @@ fn once_beside_an_active_service_leaves_the_work_to_it() {
     bus.until("the answer", |bus| bus.exists("inbox/alice/m-1.reply.json"));
     service.stop();
     assert_eq!(bus.archived().len(), 1);
+}
+
+/// A script that asks for what is there to be done must not be told that it is while nobody does it.
+#[test]
+fn once_beside_a_service_that_hangs_takes_over() {
+    let bus = Session::new();
+    let hung = bus.serve();
+    hung.signal(Signal::STOP);
+    bus.drop("1.json", echo("m-1", "alice", "1"));
+    let said = bus.once();
+    assert!(said.contains("standing by") && said.contains("active on"), "{said}");
+    assert!(bus.exists("inbox/alice/m-1.reply.json"));
+    hung.signal(Signal::CONT);
+    hung.until_it_says("beginning anew");
+    hung.stop();
+    assert_eq!(bus.ls("inbox/alice").len(), 1);
+}
+
+#[test]
+fn once_beside_a_service_at_work_ends_when_that_one_has_taken_what_is_there() {
+    let bus = Session::new();
+    let active = bus.serve();
+    bus.drop("1.json", echo("m-1", "alice", "1"));
+    let said = bus.once();
+    assert!(said.contains("standing by") && !said.contains("active on"), "{said}");
+    bus.until("the answer", |bus| bus.exists("inbox/alice/m-1.reply.json"));
+    active.stop();
 }
