@@ -11,7 +11,7 @@
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
 //! | `inboxes`, `inbox_names`, `registry`, `installed` | what is known of the agents; which extensions there are |
 //! | `requests`, `tend`, `stop`, `trouble`, `notice` | the command line's wishes, housekeeping, the end, errors, what is said of it |
-//! | `wake`, `watch` | what the service waits on: events of the drop, and of other threads |
+//! | `listen`, `wake`, `watch` | what the service waits on: events of the drop, of other threads, and times |
 //!
 //! A program can embed it: see `examples/embed.rs`.
 
@@ -34,6 +34,7 @@ mod inboxes;
 mod installed;
 mod lanes;
 mod line;
+mod listen;
 mod notice;
 mod publisher;
 mod registry;

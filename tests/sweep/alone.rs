@@ -61,6 +61,12 @@ fn drop_echo(workspace: &Workspace, file: &str, id: &str, more: &str) {
     workspace.drop_file(file, text.as_bytes());
 }
 
+/// The same, to be handled a moment later: it waits in `deferred/` until then.
+fn drop_for_soon(workspace: &Workspace, id: &str) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    drop_echo(workspace, &format!("{id}.json"), id, &format!(",\"notBefore\":{}", now.as_millis() + 500));
+}
+
 /// In a folder with the sticky bit, somebody else's file; or one that is immutable.
 #[test]
 fn a_file_that_cannot_be_claimed_holds_up_nobody() {
@@ -78,9 +84,7 @@ fn a_file_that_cannot_be_claimed_holds_up_nobody() {
 #[test]
 fn a_claim_that_cannot_be_read_holds_up_nobody() {
     let workspace = Workspace::new(Durability::Process);
-    let soon =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() + 500;
-    drop_echo(&workspace, "stuck.json", "stuck", &format!(",\"notBefore\":{soon}"));
+    drop_for_soon(&workspace, "stuck");
     let reads = |step: &Step| {
         step.call == "openat2" && step.exact.contains(" processing/") && step.exact.contains("~stuck.json")
     };
@@ -94,9 +98,7 @@ fn a_claim_that_cannot_be_read_holds_up_nobody() {
 #[test]
 fn a_waiting_message_that_cannot_be_taken_back_holds_up_nobody() {
     let workspace = Workspace::new(Durability::Process);
-    let soon =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() + 500;
-    drop_echo(&workspace, "stuck.json", "stuck", &format!(",\"notBefore\":{soon}"));
+    drop_for_soon(&workspace, "stuck");
     let resumes = |step: &Step| step.call == "renameat2" && step.exact.starts_with("renameat2 deferred/");
     let bus = Refused::serve(workspace, resumes, libc::EIO);
     bus.until("a refusal", |_| bus.service.refused() > 0);

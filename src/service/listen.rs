@@ -1,0 +1,93 @@
+//! What the active service waits for: events of the drop, other threads, and times that come; and when it lists the drop instead of
+//! being told of it.
+
+use std::time::{Duration, Instant};
+
+use super::active::Active;
+use super::clock::Now;
+use super::drop_queue::BATCH;
+use super::wake::{Wake, Wakes};
+
+/// With fewer names than this in a listing, events are cheaper than listing again.
+const FEW: usize = 32;
+
+impl Active<'_> {
+    /// Waits for something to happen, and takes in all that has.
+    pub(super) fn receive(&mut self, wakes: &mut Wakes) {
+        debug_assert!(
+            !wakes.is_paused() || !self.drop.is_empty() || self.stop_at.is_some(),
+            "nobody would tell of what is dropped now"
+        );
+        let first = if self.has_work() { wakes.look() } else { wakes.wait(self.until_next(Now::get())) };
+        // Bounded, so that a flood of events cannot keep the loop from its work.
+        for wake in first.into_iter().chain(std::iter::from_fn(|| wakes.take()).take(4096)) {
+            match wake {
+                Wake::Dropped(name) => self.drop.push(name),
+                Wake::Rescan => self.scan_at = Instant::now(),
+                Wake::Request => self.requested = true,
+                Wake::Ended(ended) => self.ended(*ended),
+                Wake::Ask(ask) => self.answer_ask(*ask),
+                Wake::Extensions => self.look_at_extensions = true,
+                // What they are about is looked at in every turn.
+                Wake::Published | Wake::Synced | Wake::LockFree => {}
+                Wake::Stop => self.stop(),
+            }
+        }
+    }
+
+    /// Under load the drop is listed each time it has been worked off; else events tell.
+    pub(super) fn choose_watch(&mut self, watch: &mut Wakes) {
+        self.listen_or_list(watch);
+        self.is_flooded = watch.is_paused();
+    }
+
+    fn listen_or_list(&mut self, watch: &mut Wakes) {
+        if !watch.is_paused() {
+            if self.drop.len() >= BATCH {
+                watch.pause();
+            }
+            return;
+        }
+        if !self.drop.is_empty() || self.stop_at.is_some() {
+            return;
+        }
+        // An error of the listing is met again, and reported, by the scan that is due then.
+        let listed = self.drop.scan(&self.core.disk);
+        if listed.is_ok() && self.drop.len() >= FEW {
+            return;
+        }
+        watch.resume();
+        self.scan_at = Instant::now();
+    }
+
+    /// Is there anything to do without waiting?
+    pub(super) fn has_work(&self) -> bool {
+        if self.trouble.is_waiting(Instant::now()) {
+            return false;
+        }
+        let waits_alone = self.alone.is_some() || (self.ready.iter().any(|r| r.suspect) && !self.lanes.is_idle());
+        let claims = (!self.drop.is_empty() || !self.ready.is_empty()) && !waits_alone && self.may_claim();
+        !self.unsettled.is_empty() || (claims && self.stop_at.is_none())
+    }
+
+    fn until_next(&self, now: Now) -> Duration {
+        let until = |instant: Instant| instant.saturating_duration_since(now.mono);
+        let grace = Duration::from_millis(self.core.settings.bus.grace_ms);
+        let mut wait = until(self.beat_at).min(until(self.tend_at));
+        if let Some(retry) = self.trouble.retry_at() {
+            return wait.min(until(retry));
+        }
+        if self.stop_at.is_none() {
+            wait = wait.min(until(self.scan_at));
+            wait = self.waiting.next(now).into_iter().chain(self.drop.next_look(grace, now)).fold(wait, Duration::min);
+        }
+        if !self.unfinished.is_empty() || self.requested || self.look_at_extensions {
+            wait = wait.min(Duration::from_millis(200));
+        }
+        match self.stop_at {
+            // Past its time only what the disk refuses is left.
+            Some(at) => wait.min(until(at).max(Duration::from_millis(20))),
+            None => wait,
+        }
+    }
+}
