@@ -15,7 +15,7 @@ use std::io::{Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskError, EntryKind};
+use super::disk::{Disk, DiskError, EntryKind, Moved};
 use super::error::BusError;
 use super::journal;
 use super::layout::{self, Ticket};
@@ -330,14 +330,19 @@ impl Ids {
         self.index.is_empty()
     }
 
-    /// Removes the files of days that are too old, and with them what they said.
+    /// Removes the files of days that are too old, and with them what they said. One that a clock has made that was ahead, as is known now,
+    /// gets the name of today, if none has it: what is remembered is remembered for so many days, and not until then.
     pub fn forget_old(&mut self, disk: &Disk, now_ms: u64) -> Result<(), BusError> {
         let today = time::day(now_ms);
         let mut old = Vec::new();
         for entry in disk.list(Path::new(layout::IDS))? {
             let Some(day) = entry.name.to_str() else { continue };
-            if time::days_between(day, &today).is_some_and(|age| age > i64::from(self.keep_days)) {
-                old.push(day.to_owned());
+            match time::days_between(day, &today) {
+                Some(age) if age > i64::from(self.keep_days) => old.push(day.to_owned()),
+                Some(..0) if disk.rename_new(&path_of(day), &path_of(&today))? == Moved::Done => {
+                    self.days.iter_mut().filter(|(name, _)| name == day).for_each(|entry| entry.0.clone_from(&today));
+                }
+                Some(_) | None => {}
             }
         }
         for day in &old {

@@ -117,8 +117,8 @@ pub struct Active<'a> {
     pub(super) trouble: Trouble,
     /// What failed last.
     pub(super) wrong: String,
-    /// A message in `deferred/` that is due could not be taken back, and none since could.
-    pub(super) resume_failed: bool,
+    /// The message in `deferred/` that is due and could not be taken back.
+    pub(super) resume_failed: Option<String>,
     pub(super) stop_at: Option<Instant>,
     /// The file system could not be synced: the log is never begun again in this term.
     pub(super) pinned: bool,
@@ -213,7 +213,7 @@ impl<'a> Active<'a> {
             calendar,
             trouble: Trouble::default(),
             wrong: String::new(),
-            resume_failed: false,
+            resume_failed: None,
             stop_at: None,
             // Recovery has published deliveries of a split into the room, too, and those no list names yet.
             relist: recovered.rooms > 0,
@@ -245,11 +245,13 @@ impl<'a> Active<'a> {
             self.ahead = Ahead::wanted();
             self.log.preallocate(&self.core.disk, &self.room);
         }
+        // How many decisions there were, and since when there are no more.
+        let mut progress = (0, self.began);
         loop {
             let now = Now::get();
             match self.turn(now) {
                 Ok(()) => {
-                    if self.drop.is_empty() && self.ready.is_empty() && !self.resume_failed {
+                    if self.drop.is_empty() && self.ready.is_empty() && self.resume_failed.is_none() {
                         self.trouble.all_looked_through();
                     }
                     if self.unfinished.is_empty() && self.publisher.is_idle() {
@@ -273,7 +275,11 @@ impl<'a> Active<'a> {
                     return Err(error);
                 }
             }
-            if mode == Mode::Once && self.trouble.lasts(now.mono) >= super::PATIENCE {
+            if progress.0 != self.decided {
+                progress = (self.decided, now.mono);
+            }
+            let stands_still = now.mono.saturating_duration_since(progress.1) >= super::PATIENCE;
+            if mode == Mode::Once && stands_still && self.trouble.lasts(now.mono) >= super::PATIENCE {
                 self.lanes.cancel_running();
                 return Err(BusError::GaveUp { what: self.wrong });
             }
@@ -323,6 +329,7 @@ impl<'a> Active<'a> {
             if self.drop.len() < BATCH {
                 self.drop.scan(&self.core.disk)?;
                 self.drop.look_again();
+                self.trouble.look_again();
             }
             self.ready.extend(self.busy.drain(..));
             self.inboxes.forget_folders();
@@ -330,7 +337,6 @@ impl<'a> Active<'a> {
             self.requested = true;
             self.look_at_extensions = true;
             self.scan_at = now.mono + Duration::from_millis(settings.bus.rescan_ms);
-            self.trouble.look_again();
         }
         if std::mem::take(&mut self.look_at_extensions) && self.stop_at.is_none() {
             self.take_up_extensions();
@@ -387,6 +393,7 @@ impl<'a> Active<'a> {
             (None, Mode::UntilStopped) => false,
             (None, Mode::Once) => {
                 settled
+                    && !self.trouble.is_said()
                     && self.lanes.is_idle()
                     && self.ready.is_empty()
                     && self.busy.is_empty()

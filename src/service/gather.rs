@@ -151,8 +151,11 @@ impl Active<'_> {
         while let Some(waiter) = self.waiting.pop_due(now) {
             let Waiter { file, sender, bytes, earlier } = waiter;
             let resumed = claim::resume(self.disk(), &self.room, layout::DEFERRED, &file);
-            self.resume_failed = matches!(&resumed, Err(BusError::Disk(_)));
-            if self.resume_failed {
+            if self.resume_failed.as_ref() == Some(&file) {
+                self.resume_failed = None;
+            }
+            if let Err(BusError::Disk(_)) = &resumed {
+                self.resume_failed = Some(file.clone());
                 // It stays where it is.
                 if let Some(name) = WaitingName::parse(&file) {
                     let again = Waiter { file, sender, bytes, earlier };

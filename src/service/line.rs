@@ -7,7 +7,7 @@ use crate::control::{self, Call, View};
 use crate::message::{AgentId, Handled, Payload, ReplyBody};
 use crate::policy::route::Route;
 
-use super::active::Active;
+use super::active::{Active, Ready};
 use super::check::{Answers, Checked, Verdict, expired};
 use super::claimed::Claimed;
 use super::clock::Now;
@@ -31,9 +31,15 @@ impl Active<'_> {
         self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
             for claimed in self.claim_batch(now)? {
-                let Checked { route, hops, answers } = match self.check(&claimed, now)? {
-                    Verdict::Go(checked) => checked,
-                    verdict => {
+                let Checked { route, hops, answers } = match self.check(&claimed, now) {
+                    Ok(Verdict::Go(checked)) => checked,
+                    Err(error @ BusError::Disk(_)) => {
+                        self.put_aside(&claimed);
+                        self.one_failed(error, false, now)?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                    Ok(verdict) => {
                         self.decide_unhandled(claimed, verdict, now)?;
                         continue;
                     }
@@ -54,6 +60,22 @@ impl Active<'_> {
         }
         self.start_handlers(1, now)?;
         self.settle(now)
+    }
+
+    /// Something that must be known of it cannot be read now: it is looked at again with the next scan.
+    fn put_aside(&mut self, claimed: &Claimed) {
+        if claimed.claim.name.ticket.part.is_none() {
+            let key = claimed.key();
+            self.in_flight.remove(&key);
+            self.drop.unblock(&key);
+        }
+        self.alone = self.alone.take().filter(|name| *name != claimed.claim.name);
+        self.busy.push(Ready {
+            name: claimed.claim.name.clone(),
+            suspect: claimed.suspect,
+            waited_until: claimed.waited_until,
+            earlier: claimed.earlier.clone(),
+        });
     }
 
     /// What there is to work on, claimed. Nothing is published meanwhile: the kernel makes renames across folders one after the other, and two

@@ -219,6 +219,9 @@ fn serve(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<(), BusError> {
                 if trouble.begin(Instant::now()) {
                     core.say(&Notice::Trouble { what: error.to_string() });
                 }
+                if mode == Mode::Once && trouble.lasts(Instant::now()) >= PATIENCE {
+                    return Err(BusError::GaveUp { what: error.to_string() });
+                }
                 standby::pause(wakes, trouble.left(Instant::now()));
                 continue;
             }

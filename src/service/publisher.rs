@@ -11,7 +11,7 @@
 //! folders one after the other).
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use super::decide::Decision;
 use super::wake::{Wake, Waker};
 use crate::bus::folders::Folders;
-use crate::bus::layout::{self, ClaimName};
+use crate::bus::layout;
 use crate::bus::publish;
 use crate::bus::room::Room;
 use crate::bus::{BusError, Disk};
@@ -48,38 +48,44 @@ pub struct Publisher {
     wake: Waker,
 }
 
-/// Of each agent whose registration could not be changed, the first decision that is to change it.
+/// Of each agent whose registration could not be changed, the numbers of the decisions that are still to change it.
 #[derive(Default)]
 struct HeldBack {
-    first: Mutex<HashMap<String, ClaimName>>,
+    of: Mutex<HashMap<String, BTreeSet<u64>>>,
 }
 
 impl HeldBack {
     /// What it guards is changed in one step, so it is right after a panic, too.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, ClaimName>> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeSet<u64>>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Carries out a decision, unless one before it is to change the same registration first.
     fn carry_out(&self, disk: &Disk, room: &Room, folders: &mut Folders, decision: &Decision) -> Result<(), BusError> {
-        let changed: Vec<&String> =
-            decision.record.effects.iter().filter_map(|effect| effect.to.registration()).collect();
+        let effects = decision.record.effects.iter();
+        let changed: Vec<&String> = effects.filter_map(|effect| effect.to.registration()).collect();
         if changed.is_empty() {
             return carry_out(disk, room, folders, decision);
         }
-        let claim = &decision.record.claim;
-        let is_behind = |agent: &&&String| self.lock().get(**agent).is_some_and(|first| first != claim);
-        if let Some(agent) = changed.iter().find(is_behind) {
-            let what = "is to be changed first by an earlier message".to_owned();
-            return Err(BusError::Damaged { path: layout::agent_file(agent), what });
-        }
-        let done = carry_out(disk, room, folders, decision);
+        let is_behind = |agent: &&&String| {
+            self.lock().get(**agent).and_then(BTreeSet::first).is_some_and(|first| *first < decision.number)
+        };
+        let done = match changed.iter().find(is_behind) {
+            Some(agent) => {
+                let what = "is to be changed first by an earlier message".to_owned();
+                Err(BusError::Damaged { path: layout::agent_file(agent), what })
+            }
+            None => carry_out(disk, room, folders, decision),
+        };
+        let mut of = self.lock();
         for agent in changed {
+            let numbers = of.entry(agent.clone()).or_default();
             match &done {
-                Ok(()) => _ = self.lock().remove(agent),
-                Err(_) => _ = self.lock().entry(agent.clone()).or_insert_with(|| claim.clone()),
+                Ok(()) => _ = numbers.remove(&decision.number),
+                Err(_) => _ = numbers.insert(decision.number),
             }
         }
+        of.retain(|_, numbers| !numbers.is_empty());
         done
     }
 }

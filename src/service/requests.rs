@@ -59,17 +59,27 @@ impl Active<'_> {
             );
         })?;
         for name in names {
-            let path = Path::new(layout::REQUESTS).join(&name);
-            // What cannot be read as a request is left for `doctor` to show.
-            let Ok(Some(text)) = self.disk().read(&path, MAX_BYTES) else { continue };
-            let answer = match serde_json::from_slice::<Request>(&text) {
-                Ok(request) => self.answer_request(&request, now)?,
-                Err(error) => Answer { message: Some(format!("not a request: {error}")), ..Answer::default() },
-            };
-            self.give_answer(&name, &answer)?;
-            publish::remove(self.disk(), &self.room, &path)?;
-            self.retried.clear();
+            match self.answer_file(&name, now) {
+                Err(error @ BusError::Disk(_)) => self.one_failed(error, false, now)?,
+                done => done?,
+            }
         }
+        Ok(())
+    }
+
+    fn answer_file(&mut self, name: &str, now: Now) -> Result<(), BusError> {
+        let path = Path::new(layout::REQUESTS).join(name);
+        // What cannot be read as a request is left for `doctor` to show.
+        let Ok(Some(text)) = self.disk().read(&path, MAX_BYTES) else { return Ok(()) };
+        let request = serde_json::from_slice::<Request>(&text);
+        let answer = match &request {
+            Ok(request) => self.answer_request(request, now)?,
+            Err(error) => Answer { message: Some(format!("not a request: {error}")), ..Answer::default() },
+        };
+        self.give_answer(name, &answer)?;
+        publish::remove(self.disk(), &self.room, &path)?;
+        let answered = request.map(|request| request.tickets).unwrap_or_default();
+        self.retried.retain(|letter| !answered.contains(&letter.ticket.to_string()));
         Ok(())
     }
 
@@ -122,6 +132,7 @@ impl Active<'_> {
         let sender = why.sender.as_deref().and_then(|sender| AgentId::parse(sender).ok());
         let id = why.id.as_deref().and_then(|id| MessageId::parse(id).ok());
         if let Some(sender) = &sender
+            && self.inbox_is_usable(sender)?
             && let Some(reply) = self.error_reply_to(letter, sender, id.as_ref())?
         {
             publish::remove(self.disk(), &self.room, &reply)?;

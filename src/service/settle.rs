@@ -127,7 +127,12 @@ impl Active<'_> {
         while self.publisher.len() > left {
             done.extend(self.publisher.take());
         }
-        self.take_in(done, now)
+        if done.is_empty() {
+            return Ok(());
+        }
+        self.take_in(done, now)?;
+        // It is in no list from now on: whoever asks for its id must find that noted.
+        self.ids.flush(&self.core.disk, &self.calendar.day)
     }
 
     /// Takes in how decisions ended. One that failed does not hold up the others.

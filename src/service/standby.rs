@@ -1,5 +1,7 @@
 //! Standing by: looking at who is active, until nobody is.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, 
     let mut watch =
         Watch { lease: Lease::new(core.settings.bus.lease_looks), looked: None, said: None, waits_on: None };
     let (mut trouble, mut wrong) = (Trouble::default(), String::new());
+    // Who hangs is taken over from before that.
+    let mut others = Others::until(Instant::now() + interval * 2 * core.settings.bus.lease_looks.max(1));
     loop {
         if core.is_stopped() {
             return Ok(None);
@@ -43,7 +47,7 @@ pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, 
             Err(error) => return Err(error),
         }
         if mode == Mode::Once {
-            if watch.said.is_some() && is_all_taken(core) {
+            if watch.said.is_some() && others.have_taken_all(core) {
                 return Ok(None);
             }
             if trouble.lasts(Instant::now()) >= super::PATIENCE {
@@ -55,10 +59,33 @@ pub fn wait(core: &Core, wakes: &mut Wakes, mode: Mode) -> Result<Option<(Room, 
     }
 }
 
-/// Has the active service left nothing in the drop? Looked at again if that cannot be said now.
-fn is_all_taken(core: &Core) -> bool {
-    let mut left = 0_usize;
-    claim::for_each_drop(&core.disk, |_| left += 1).is_ok_and(|()| left == 0)
+/// What is there to be taken by the active service.
+struct Others {
+    /// `None`: not looked yet.
+    left: Option<Vec<OsString>>,
+    /// What is not taken by then cannot be taken now: it is incomplete, say.
+    until: Instant,
+}
+
+impl Others {
+    fn until(until: Instant) -> Others {
+        Others { left: None, until }
+    }
+
+    /// Has the active service taken what was in the drop at the first look? Looked at again if that cannot be said now.
+    fn have_taken_all(&mut self, core: &Core) -> bool {
+        if self.left.is_none() {
+            let mut names = Vec::new();
+            if claim::for_each_drop(&core.disk, |name| names.push(name.to_owned())).is_ok() {
+                self.left = Some(names);
+            }
+        }
+        let is_there = |name: &OsString| !matches!(core.disk.stat(Path::new(name)), Ok(None));
+        if let Some(left) = &mut self.left {
+            left.retain(is_there);
+        }
+        self.left.as_ref().is_some_and(Vec::is_empty) || Instant::now() >= self.until
+    }
 }
 
 /// Waits for a reason to look again; events of the drop are none, somebody else sees to them.

@@ -1,8 +1,9 @@
 //! Stopping: what has not started waits in `deferred/`, what runs may finish for a while, and the room is left empty.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::active::{Active, End};
+use super::active::{Active, End, Ready};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::gather::Candidate;
@@ -88,32 +89,42 @@ impl Active<'_> {
         }
     }
 
-    /// Claims that lie ready in the room (adopted, or deliveries of a split) wait in `deferred/` too.
+    /// Claims that lie ready in the room (adopted, or deliveries of a split) wait in `deferred/` too. Those that may have killed a service
+    /// stay: their attempts count only while they are claims in a room.
     fn park_ready(&mut self, now: Now) -> Result<(), BusError> {
-        let mut unread = std::collections::VecDeque::new();
+        self.ready.extend(self.busy.drain(..));
+        let (mut suspects, mut parked) = (VecDeque::new(), Ok(()));
         while let Some(ready) = self.ready.pop_front() {
             if ready.suspect {
-                // Its attempts count only while it stays a claim in a room.
-                unread.push_back(ready);
+                suspects.push_back(ready);
                 continue;
             }
-            match self.read_in_room(ready)? {
-                // What waits has its id noted as its own, so it must not be somebody else's.
-                Some(Candidate::InRoom(claimed)) => match self.seen_before(&claimed)? {
-                    Some(verdict) => self.decide_unhandled(*claimed, verdict, now)?,
-                    None => {
-                        let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
-                        self.unsettled.push(decision);
-                    }
-                },
-                Some(Candidate::UnfitInRoom { claim, refusal }) => {
-                    let decision = self.unfit(claim, &refusal, now)?;
-                    self.unsettled.push(decision);
-                }
-                Some(Candidate::Dropped { .. } | Candidate::Unfit { .. }) | None => {}
+            parked = self.park(ready, now);
+            if parked.is_err() {
+                break;
             }
         }
-        self.ready = unread;
+        suspects.extend(self.ready.drain(..));
+        self.ready = suspects;
+        parked
+    }
+
+    fn park(&mut self, ready: Ready, now: Now) -> Result<(), BusError> {
+        match self.read_in_room(ready)? {
+            // What waits has its id noted as its own, so it must not be somebody else's.
+            Some(Candidate::InRoom(claimed)) => match self.seen_before(&claimed)? {
+                Some(verdict) => self.decide_unhandled(*claimed, verdict, now)?,
+                None => {
+                    let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
+                    self.unsettled.push(decision);
+                }
+            },
+            Some(Candidate::UnfitInRoom { claim, refusal }) => {
+                let decision = self.unfit(claim, &refusal, now)?;
+                self.unsettled.push(decision);
+            }
+            Some(Candidate::Dropped { .. } | Candidate::Unfit { .. }) | None => {}
+        }
         Ok(())
     }
 
@@ -147,7 +158,6 @@ fn give_up_at(handlers_end: Option<Instant>, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::super::active::Ready;
     use super::super::attempted::tests::Bus;
     use super::*;
     use crate::bus::layout::{ClaimName, Ticket};

@@ -92,3 +92,16 @@ fn one_of_several_that_waits_for_its_retry_is_not_refused_for_its_siblings() {
     service.stop();
     assert_eq!(bus.dead(), []);
 }
+
+/// Where its sender can have no answer, there is none to take back either.
+#[test]
+fn a_retry_for_a_sender_without_a_usable_inbox_holds_up_nobody() {
+    let bus = Session::new();
+    bus.write("inbox/alice", "a file").drop("1.json", message("m", "alice", "postroom", "mcp.core.ping", "1")).once();
+    assert_eq!(bus.dead(), [("not-permitted".into(), "1.json".into())]);
+    retry(&bus, "1.json");
+    assert_eq!(bus.dead(), [("not-permitted".into(), "1.json".into())]);
+    std::fs::remove_file(bus.path("inbox/alice")).unwrap();
+    retry(&bus, "1.json");
+    assert!(bus.exists("inbox/alice/m.reply.json"));
+}

@@ -214,3 +214,38 @@ fn what_a_replaced_service_says_of_an_id_later_does_not_count() {
     bus.write(&ids, late).remove("inbox/bob/m-1.json").drop("3.json", &text).once();
     assert_eq!((bus.steps(&["duplicate"]), bus.ls("inbox/bob").len()), (vec!["m-1 duplicate".to_owned()], 0));
 }
+
+/// A clock that was ahead for a moment has made a file for a day long from now.
+#[test]
+fn ids_of_a_day_that_is_yet_to_come_are_todays() {
+    let bus = Session::new();
+    let text = message("m-1", "alice", "bob", "note", "1");
+    bus.know(&["bob"]).drop("1.json", &text).once();
+    let [today] = <[String; 1]>::try_from(bus.ls(".postroom/ids")).unwrap();
+    let ids = |day: &str| bus.path(".postroom/ids").join(day);
+    std::fs::rename(ids(&today), ids("2999-12-31")).unwrap();
+    // The journal has them, too; here it is about the file.
+    bus.remove(&format!("archive/{today}/journal.jsonl"));
+    bus.once();
+    assert_eq!(bus.ls(".postroom/ids"), [today.as_str()]);
+    bus.drop("2.json", &text).once();
+    assert_eq!(bus.steps(&["duplicate"]), ["m-1 duplicate"]);
+}
+
+/// In a flood a message is decided, carried out and noted while others are claimed: its copy must find it at each of these moments.
+#[test]
+fn copies_in_a_flood_are_found_however_far_behind_they_are() {
+    const APART: usize = 300;
+    let bus = Session::new();
+    let mut names = Vec::new();
+    for n in 0..3_000 {
+        let id = format!("m-{}", if (n / APART).is_multiple_of(2) { n } else { n - APART });
+        let name = format!("{n:05}.json");
+        bus.drop(&name, echo(&id, "alice", "1"));
+        names.push(name);
+    }
+    bus.once();
+    let replies = bus.ls("inbox/alice");
+    let twice: Vec<&String> = replies.iter().filter(|name| name.contains('~')).collect();
+    assert_eq!((replies.len(), twice), (1_500, vec![]));
+}

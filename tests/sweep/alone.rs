@@ -145,15 +145,31 @@ fn a_registration_that_cannot_be_opened_for_want_of_descriptors_is_not_forgotten
 /// A script that waits for `serve --once` is told in the end; what was accepted waits for the next service.
 #[test]
 fn once_is_not_for_ever() {
+    let makes = |step: &Step| step.call == "mkdirat" && step.exact.ends_with(" inbox/alice");
+    gives_up(makes, &["gave up: cannot make the folder", "inbox/alice"]);
+}
+
+/// Nor does it say that all is done where a file is left.
+#[test]
+fn once_does_not_pass_over_what_it_could_not_claim() {
+    gives_up(|step| step.exact.starts_with("renameat2 a.json -> "), &["gave up: cannot rename", "~a.json"]);
+}
+
+/// It must be ready to begin, too.
+#[test]
+fn once_gives_up_where_it_cannot_begin() {
+    gives_up(|step| step.exact.ends_with(" deferred"), &["gave up: cannot open", "deferred"]);
+}
+
+fn gives_up(choose: fn(&Step) -> bool, says: &[&str]) {
     let workspace = Workspace::new(Durability::Process);
     drop_echo(&workspace, "a.json", "a", "");
-    let makes = |step: &Step| step.call == "mkdirat" && step.exact.ends_with(" inbox/alice");
-    let plan = Plan::FailWhile(Box::new(makes), libc::EACCES);
+    let plan = Plan::FailWhile(Box::new(choose), libc::EACCES);
     let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, plan);
     let report = once.finish(LONG).expect("ended");
     assert_eq!(report.ending, Ending::Exit(1), "{}", report.output);
-    let says = ["gave up: cannot make the folder", "inbox/alice", "the next service goes on with it"];
-    assert!(says.iter().all(|says| report.output.contains(says)), "{}", report.output);
+    let mut says = says.iter().chain(&["the next service goes on with it"]);
+    assert!(says.all(|says| report.output.contains(says)), "{}", report.output);
     let once = Traced::start(workspace.serve_once(), workspace.bus(), Scope::Failable, Plan::Count);
     assert_eq!(once.finish(LONG).expect("ended").ending, Ending::Exit(0));
     assert!(workspace.bus().join(reply("a")).exists(), "{}", workspace.tree());

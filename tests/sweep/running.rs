@@ -16,6 +16,8 @@ pub struct Scene {
     pub workspace: Workspace,
     sent: Vec<Sent>,
     findings: Vec<String>,
+    /// The services that were asked to end: the second time they would end at once.
+    asked: Vec<libc::pid_t>,
     /// What services that have ended did and said.
     ended: Vec<(String, Report)>,
 }
@@ -31,7 +33,13 @@ impl Scene {
 
     /// A fresh bus in which nothing waits.
     pub fn empty(durability: Durability) -> Self {
-        Self { workspace: Workspace::new(durability), sent: Vec::new(), findings: Vec::new(), ended: Vec::new() }
+        Self {
+            workspace: Workspace::new(durability),
+            sent: Vec::new(),
+            findings: Vec::new(),
+            asked: Vec::new(),
+            ended: Vec::new(),
+        }
     }
 
     /// Starts a service.
@@ -79,7 +87,7 @@ impl Scene {
     pub fn until_it_stands(&mut self, sleeper: &Traced) -> Option<Step> {
         self.settle("before it stood still", || sleeper.is_stopped() || sleeper.has_ended());
         if !sleeper.is_stopped() {
-            sleeper.signal(libc::SIGTERM);
+            self.ask_to_end(sleeper);
         }
         sleeper.stopped(LONG)
     }
@@ -100,8 +108,15 @@ impl Scene {
 
     /// Asks a service to end; it must say that it did well. The commit protocol gives it 10 s, a loaded machine more.
     pub fn stop(&mut self, service: Traced, who: &str) {
-        service.signal(libc::SIGTERM);
+        self.ask_to_end(&service);
         self.ends(service, who, Ending::Exit(0));
+    }
+
+    fn ask_to_end(&mut self, service: &Traced) {
+        if !self.asked.contains(&service.pid()) {
+            self.asked.push(service.pid());
+            service.signal(libc::SIGTERM);
+        }
     }
 
     /// One more service, that handles what is there and ends.
