@@ -21,3 +21,20 @@ fn one_whose_time_passes_in_its_lane_is_not_handled() {
     assert_eq!(bus.dead(), [("expired".into(), "one".into())]);
     assert_eq!(bus.json("inbox/alice/m-2.reply.json")["error"]["code"], "expired");
 }
+
+/// Between the publisher's word and the next pass somebody may ask for the id: a copy in the drop, an answer.
+#[test]
+fn what_the_publisher_has_done_is_noted_when_it_is_known() {
+    let bus = Bus::new();
+    let mut active = bus.serve();
+    for n in 0..8 {
+        let text = format!(r#"{{"id":"m-{n}","sender":"alice","recipient":"postroom","action":"mcp.core.echo"}}"#);
+        std::fs::write(bus.path.join(format!("{n}.json")), text).expect("dropped");
+    }
+    let now = Now::get();
+    active.drop.scan(&active.core.disk).expect("listed");
+    active.pass(now).expect("handed over");
+    assert!(!active.publisher.is_idle(), "enough for a thread of its own");
+    active.wait_for_publisher(0, now).expect("done");
+    assert!(active.ids.seen("alice", "m-7").expect("read").is_some());
+}
