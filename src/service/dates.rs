@@ -2,7 +2,8 @@
 //!
 //! The date counts if the bus was in use shortly before it and for more than one day, or once wall clock and monotonic clock have gone
 //! side by side for an hour. (With one day alone: a service that is started again while the clock is wrong finds the day that the one
-//! before it has made.) A sleep of the machine looks like a jump, and costs no more than that hour.
+//! before it has made.) Days that are yet to come were made by a clock that was ahead; with two days before them they count for nothing. A
+//! sleep of the machine looks like a jump, and costs no more than that hour.
 //!
 //! Absent on purpose: what a message itself says of time (`expiresAt`, `notBefore`); dates are dates.
 
@@ -33,8 +34,10 @@ impl Dates {
         let follows = |later: &str, earlier: &str| {
             time::days_between(earlier, later).is_none_or(|days| (0..=UNUSED_DAYS).contains(&days))
         };
-        let is_plausible = newest.first().is_none_or(|last| follows(&today, last))
-            && newest.windows(2).take(1).all(|pair| follows(&pair[0], &pair[1]));
+        let to_come = newest.iter().take_while(|day| **day > today).count();
+        let past = if newest.len() >= to_come + 2 { &newest[to_come..] } else { newest };
+        let is_plausible = past.first().is_none_or(|last| follows(&today, last))
+            && past.windows(2).take(1).all(|pair| follows(&pair[0], &pair[1]));
         Dates { last: now, agreed_since: (!is_plausible).then_some(now.mono) }
     }
 
@@ -108,6 +111,11 @@ mod tests {
             (&["2026-01-01", "2025-12-31", "2024-01-01"], true),
             (&["2026-01-01", "2025-06-15"], false),
             (&["2026-01-01", "2025-12-25"], true),
+            // A clock that was ahead has left a day; the others bear today's out, if they are more than one.
+            (&["2027-01-01", "2026-01-01", "2025-12-31"], true),
+            (&["2027-01-01", "2026-06-01", "2025-12-31", "2025-12-30"], true),
+            (&["2027-01-01", "2026-01-01"], false),
+            (&["2027-01-01", "2025-06-15", "2025-06-14"], false),
         ] {
             let newest: Vec<String> = newest.iter().map(|day| (*day).to_owned()).collect();
             assert_eq!(Dates::begin(now, &newest).count(), counts, "{newest:?}");
