@@ -241,3 +241,17 @@ fn the_service_needs_no_network() {
     }
     service.stop();
 }
+
+/// It was claimed unread, to be moved aside, by a service that died before that.
+#[test]
+fn a_claim_that_has_another_name_elsewhere_is_no_message() {
+    let bus = Session::new();
+    let room = format!("processing/1/{}", uuid::Uuid::now_v7());
+    fs::create_dir_all(bus.path(&room)).unwrap();
+    let elsewhere = bus.beside("elsewhere.json");
+    fs::write(&elsewhere, echo("m-1", "alice", "1")).unwrap();
+    fs::hard_link(&elsewhere, bus.path(format!("{room}/1.{}~a.json", uuid::Uuid::now_v7()))).unwrap();
+    bus.once();
+    assert_eq!(bus.dead(), [("not-a-regular-file".into(), "a.json".into())]);
+    assert!(!bus.exists("inbox/alice/m-1.reply.json") && elsewhere.exists());
+}
