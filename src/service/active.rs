@@ -366,13 +366,12 @@ impl<'a> Active<'a> {
         Ok(())
     }
 
-    /// One message cannot be worked on: the others go on, and it is tried again. An error of the pass if there are no others.
-    pub(super) fn one_failed(&mut self, error: BusError, is_alone: bool, now: Now) -> Result<(), BusError> {
+    /// One message cannot be worked on: the others go on, and it is tried again. Where there are no others it is an error of the pass, too.
+    pub(super) fn one_failed(&mut self, error: &BusError, now: Now) {
         self.wrong = error.to_string();
         if self.trouble.begin_single(now.mono) {
             self.core.say(&Notice::Trouble { what: self.wrong.clone() });
         }
-        if is_alone { Err(error) } else { Ok(()) }
     }
 
     /// Lists everything with the next turn.

@@ -114,7 +114,10 @@ impl Active<'_> {
             }
         }
         if let Some(error) = refused {
-            self.one_failed(error, candidates.is_empty(), now)?;
+            self.one_failed(&error, now);
+            if candidates.is_empty() {
+                return Err(error);
+            }
         }
         candidates.sort_by_cached_key(Candidate::order);
         Ok(candidates)
@@ -134,7 +137,10 @@ impl Active<'_> {
         let candidates: Vec<Candidate> = match self.read_in_room(ready) {
             Ok(candidate) => candidate.into_iter().collect(),
             // It waits for the next scan; the others go on meanwhile.
-            Err(error @ BusError::Disk(_)) => return self.one_failed(error, false, now).map(|()| None),
+            Err(error @ BusError::Disk(_)) => {
+                self.one_failed(&error, now);
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         // Only now: after an error it is to be read again, which nothing is while one runs alone.

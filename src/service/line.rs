@@ -35,7 +35,7 @@ impl Active<'_> {
                     Ok(Verdict::Go(checked)) => checked,
                     Err(error @ BusError::Disk(_)) => {
                         self.put_aside(&claimed);
-                        self.one_failed(error, false, now)?;
+                        self.one_failed(&error, now);
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -95,7 +95,10 @@ impl Active<'_> {
         if let Some(error) = failed {
             // It may be in the room, where no list names it.
             self.relist = true;
-            self.one_failed(error, claimed.is_empty(), now)?;
+            self.one_failed(&error, now);
+            if claimed.is_empty() {
+                return Err(error);
+            }
         }
         Ok(claimed)
     }

@@ -60,7 +60,7 @@ impl Active<'_> {
         })?;
         for name in names {
             match self.answer_file(&name, now) {
-                Err(error @ BusError::Disk(_)) => self.one_failed(error, false, now)?,
+                Err(error @ BusError::Disk(_)) => self.one_failed(&error, now),
                 done => done?,
             }
         }
