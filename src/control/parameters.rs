@@ -46,9 +46,20 @@ impl<'a> Parameters<'a> {
         self.get(name).filter(|member| member.kind != Kind::Null).map(|member| self.string(name, member)).transpose()
     }
 
-    /// A list of strings; empty where there is none.
+    /// A list of strings that must be there; it may be empty.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Failure> {
-        let Some(member) = self.get(name) else { return Ok(Vec::new()) };
+        match self.get(name) {
+            Some(member) => self.strings(name, member),
+            None => Err(self.wrong(&format!("has no \"{name}\", which must be a list of strings (it may be empty)"))),
+        }
+    }
+
+    /// The same; empty where there is none.
+    pub(super) fn optional_texts(&self, name: &str) -> Result<Vec<String>, Failure> {
+        self.get(name).map(|member| self.strings(name, member)).transpose().map(Option::unwrap_or_default)
+    }
+
+    fn strings(&self, name: &str, member: &Member) -> Result<Vec<String>, Failure> {
         let must = |is: &str| self.wrong(&format!("has a \"{name}\" that must be a list of strings, but {is}"));
         if member.kind != Kind::Array {
             return Err(must(&format!("is {}", member.kind.described())));

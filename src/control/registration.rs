@@ -49,7 +49,7 @@ impl Request {
             name: said.text("name")?,
             version: said.text("version")?,
             capabilities: said.texts("capabilities")?,
-            actions: said.texts("actions")?,
+            actions: said.optional_texts("actions")?,
             description: said.optional_text("description")?,
             ttl_ms: said.optional_ms("ttlMs")?.unwrap_or(DEFAULT_TTL_MS),
         })

@@ -153,6 +153,11 @@ fn wrong_payloads_are_refused_at_once_and_change_nothing() {
         ),
         (
             "mcp.core.register",
+            r#"{"name":"a","version":"1"}"#,
+            "has no \"capabilities\", which must be a list of strings (it may be empty)",
+        ),
+        (
+            "mcp.core.register",
             r#"{"name":"a","version":"1","capabilities":{}}"#,
             "\"capabilities\" that must be a list of strings, but is an object",
         ),
@@ -163,7 +168,7 @@ fn wrong_payloads_are_refused_at_once_and_change_nothing() {
         ),
         (
             "mcp.core.register",
-            r#"{"name":"a","version":"1","actions":"x"}"#,
+            r#"{"name":"a","version":"1","capabilities":[],"actions":"x"}"#,
             "\"actions\" that must be a list of strings, but is a string",
         ),
         (
@@ -194,7 +199,7 @@ fn wrong_payloads_are_refused_at_once_and_change_nothing() {
     }
     let unknown = ask(&bus, "alice", "mcp.core.pin", "null");
     assert!(string(&unknown["error"], "message").contains("did you mean \"mcp.core.ping\"?"));
-    assert_eq!((bus.dead().len(), bus.ls("agents").len()), (20, 0));
+    assert_eq!((bus.dead().len(), bus.ls("agents").len()), (21, 0));
 }
 
 #[test]

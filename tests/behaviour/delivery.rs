@@ -62,8 +62,11 @@ fn what_is_deleted_is_not_delivered_again_and_what_is_there_never_changes() {
 fn an_agent_is_known_by_its_registration_or_by_its_folder() {
     let bus = Session::new();
     bus.know(&["carol"]);
-    bus.drop("1.json", message("r-1", "bob", "postroom", "mcp.core.register", r#"{"name":"Bob","version":"1"}"#))
-        .once();
+    bus.drop(
+        "1.json",
+        message("r-1", "bob", "postroom", "mcp.core.register", r#"{"name":"Bob","version":"1","capabilities":[]}"#),
+    )
+    .once();
     fs::remove_dir_all(bus.path("inbox/bob")).unwrap();
     bus.drop("2.json", message("m-1", "alice", "bob", "note", "1"));
     bus.drop("3.json", message("m-2", "alice", "carol", "note", "1"));
