@@ -136,7 +136,7 @@ impl Active<'_> {
         // Last: what is refused takes nobody's turn.
         let turn = self.wait_for_turn(claimed, now);
         if !turn.is_zero() {
-            return Ok(Verdict::Wait(Due::At(now.mono + turn), "its sender's rate"));
+            return Ok(Verdict::Wait(Due::Turn(now.mono + turn, message.priority()), "its sender's rate"));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
     }

@@ -232,7 +232,9 @@ impl Active<'_> {
     pub(super) fn wait(&mut self, claimed: Claimed, due: Due, why: &str, now: Now) -> Decision {
         let due_ms = match due {
             Due::Date(ms) => ms,
-            Due::At(instant) => now.wall_ms + instant.saturating_duration_since(now.mono).as_millis() as u64,
+            Due::At(instant) | Due::Turn(instant, _) => {
+                now.wall_ms + instant.saturating_duration_since(now.mono).as_millis() as u64
+            }
         };
         let mut story = self.story(&claimed, "deferred", now);
         story.message = Some(why.to_owned());

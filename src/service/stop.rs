@@ -9,7 +9,7 @@ use super::clock::Now;
 use super::gather::Candidate;
 use super::notice::Notice;
 use super::trouble::Trouble;
-use super::waiting::Due;
+use super::waiting::{Due, GIVEN_BACK};
 use crate::bus::BusError;
 
 /// How long handlers may go on after stopping was asked for.
@@ -31,7 +31,7 @@ impl Active<'_> {
     /// Everything claimed and not begun is due at once for whoever is active next, in its order.
     fn defer_unstarted(&mut self, now: Now) {
         for job in self.lanes.take_waiting() {
-            let decision = self.wait(job.claimed, Due::Date(0), "the service is stopping", now);
+            let decision = self.wait(job.claimed, Due::Date(GIVEN_BACK), "the service is stopping", now);
             self.unsettled.push(decision);
         }
     }
@@ -115,7 +115,7 @@ impl Active<'_> {
             Some(Candidate::InRoom(claimed)) => match self.seen_before(&claimed)? {
                 Some(verdict) => self.decide_unhandled(*claimed, verdict, now)?,
                 None => {
-                    let decision = self.wait(*claimed, Due::Date(0), "the service is stopping", now);
+                    let decision = self.wait(*claimed, Due::Date(GIVEN_BACK), "the service is stopping", now);
                     self.unsettled.push(decision);
                 }
             },
@@ -141,7 +141,7 @@ impl Active<'_> {
 
     /// It ran while the service was stopping: due at once, uncounted.
     pub(super) fn put_off_for_stop(&mut self, claimed: Claimed, now: Now) {
-        let decision = self.wait(claimed, Due::Date(0), "the service was stopped while it ran", now);
+        let decision = self.wait(claimed, Due::Date(GIVEN_BACK), "the service was stopped while it ran", now);
         self.unsettled.push(decision);
     }
 

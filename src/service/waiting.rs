@@ -1,12 +1,16 @@
 //! What waits in `deferred/`, and how much waits of each sender.
 //!
 //! A retry is due by the monotonic clock from its deferral (a clock that is set back must not make it wait for hours); a
-//! `notBefore` is a date and goes by the wall clock.
+//! `notBefore` is a date and goes by the wall clock. What waits for its sender's rate is due when one of its sender's turns comes that
+//! no message of a higher priority takes.
+
+mod turns;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use self::turns::Turns;
 use super::clock::Now;
 use crate::bus::layout::{self, Ticket, WaitingName};
 use crate::bus::record::EarlierAttempt;
@@ -16,6 +20,9 @@ use crate::message::{AgentId, Given, Message};
 use crate::policy::Settings;
 use crate::policy::rate::Rates;
 
+/// The date in the name of a message that a service which was stopped gave back: it has had its turn.
+pub const GIVEN_BACK: u64 = 0;
+
 /// How a waiting message becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -23,6 +30,8 @@ pub enum Due {
     Date(u64),
     /// At this instant of the monotonic clock.
     At(Instant),
+    /// Then its sender has a turn: what of the sender's waits with the highest priority takes it. This message has that priority.
+    Turn(Instant, u8),
 }
 
 /// One message in `deferred/`.
@@ -38,6 +47,7 @@ pub struct Waiter {
 pub struct Waiting {
     by_date: BTreeMap<(u64, Ticket), Waiter>,
     by_instant: BTreeMap<(Instant, Ticket), Waiter>,
+    turns: Turns,
     held: u64,
     /// Decided to be deferred, but not there yet.
     announced: u64,
@@ -45,8 +55,8 @@ pub struct Waiting {
 
 impl Waiting {
     /// Lists `deferred/`. For a first attempt whose message says `notBefore`, the date counts. A retry is due after what is left of its
-    /// wait, and never after more than the longest wait for one. What waits for its turn is due after what is left, and never after
-    /// more than it was told to wait when it was accepted.
+    /// wait, and never after more than the longest wait for one. The turn that a message was given comes after what is left, and never
+    /// after more than it was told to wait when it was accepted.
     pub fn load(
         disk: &Disk,
         alive: Alive<'_>,
@@ -68,27 +78,32 @@ impl Waiting {
             found.push((name, file.to_owned()));
         }
         let mut earlier = history::earlier_attempts(disk, alive, &retried)?;
-        for (name, file) in found {
+        let mut turns = Vec::new();
+        for (WaitingName { due_ms, claim }, file) in found {
             alive()?;
-            let InFile { sender, bytes, not_before } = InFile::read(disk, &file, settings.bus.max_message_bytes)?;
+            let InFile { sender, bytes, not_before, priority } =
+                InFile::read(disk, &file, settings.bus.max_message_bytes)?;
             if let Some(sender) = &sender {
                 senders.add(sender, bytes);
             }
-            let WaitingName { due_ms, claim } = name;
-            let left = Duration::from_millis(due_ms.saturating_sub(now.wall_ms));
-            let due = if claim.attempt > 1 {
-                Due::At(now.mono + left.min(longest))
-            } else if not_before == Some(due_ms) {
-                Due::Date(due_ms)
-            } else {
-                let left = left.min(Duration::from_millis(due_ms.saturating_sub(claim.ticket.accepted_ms())));
-                if let Some(sender) = sender.as_ref().filter(|_| !left.is_zero()) {
-                    rates.has_turn(sender, left.as_nanos() as u64);
-                }
-                Due::At(now.mono + left)
-            };
             let earlier = earlier.remove(&claim.ticket).unwrap_or_default();
-            waiting.add(claim.ticket, due, Waiter { file, sender, bytes, earlier });
+            let waiter = Waiter { file, sender, bytes, earlier };
+            let left = Duration::from_millis(due_ms.saturating_sub(now.wall_ms));
+            if claim.attempt > 1 {
+                waiting.add(claim.ticket, Due::At(now.mono + left.min(longest)), waiter);
+            } else if not_before == Some(due_ms) {
+                waiting.add(claim.ticket, Due::Date(due_ms), waiter);
+            } else if due_ms == GIVEN_BACK {
+                waiting.add(claim.ticket, Due::At(now.mono), waiter);
+            } else {
+                let told = Duration::from_millis(due_ms.saturating_sub(claim.ticket.accepted_ms()));
+                turns.push((left.min(told), claim.ticket, priority, waiter));
+            }
+        }
+        turns.sort_unstable_by_key(|(left, ticket, ..)| (*left, *ticket));
+        for (left, ticket, priority, waiter) in turns {
+            let turn = turn_again(&waiter, left, settings.limits.per_sender_per_second, rates);
+            waiting.add(ticket, Due::Turn(now.mono + turn, priority), waiter);
         }
         disk.for_each(Path::new(layout::HELD), |_, _| waiting.held += 1)?;
         Ok(waiting)
@@ -98,6 +113,13 @@ impl Waiting {
         match due {
             Due::Date(ms) => self.by_date.insert((ms, ticket), waiter),
             Due::At(instant) => self.by_instant.insert((instant, ticket), waiter),
+            Due::Turn(instant, priority) => match waiter.sender.clone() {
+                Some(sender) => {
+                    self.turns.add(instant, sender, priority, ticket, waiter);
+                    None
+                }
+                None => self.by_instant.insert((instant, ticket), waiter),
+            },
         };
     }
 
@@ -124,20 +146,32 @@ impl Waiting {
         {
             return Some(entry.remove());
         }
-        None
+        self.turns.pop(now.mono)
     }
 
     /// How long until the next one is due. Dates are looked at again with every scan, as the clock may be set.
     pub fn next(&self, now: Now) -> Option<Duration> {
-        let by_instant = self.by_instant.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now.mono));
+        let instants = self.by_instant.first_key_value().map(|((at, _), _)| *at).into_iter().chain(self.turns.next());
+        let by_instant = instants.min().map(|at| at.saturating_duration_since(now.mono));
         let by_date =
             self.by_date.first_key_value().map(|((ms, _), _)| Duration::from_millis(ms.saturating_sub(now.wall_ms)));
         by_instant.into_iter().chain(by_date).min()
     }
 
     pub fn len(&self) -> u64 {
-        (self.by_date.len() + self.by_instant.len()) as u64 + self.held + self.announced
+        (self.by_date.len() + self.by_instant.len() + self.turns.len()) as u64 + self.held + self.announced
     }
+}
+
+/// A turn that was given before the service began. Who took it may have been a message of a higher priority, so the turns that are named
+/// may lie closer together than they may come, or in the past.
+fn turn_again(waiter: &Waiter, left: Duration, per_second: u64, rates: &mut Rates) -> Duration {
+    let Some(sender) = &waiter.sender else { return left };
+    let turn = left.max(Duration::from_nanos(rates.take_turn(sender, per_second, 0)));
+    if !turn.is_zero() {
+        rates.has_turn(sender, turn.as_nanos() as u64);
+    }
+    turn
 }
 
 /// What a file in `deferred/` says. One that cannot be read now is looked at when it is due.
@@ -146,6 +180,7 @@ struct InFile {
     sender: Option<AgentId>,
     bytes: u64,
     not_before: Option<u64>,
+    priority: u8,
 }
 
 impl InFile {
@@ -156,7 +191,8 @@ impl InFile {
         let Ok(message) = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }) else {
             return Ok(InFile { bytes, ..InFile::default() });
         };
-        Ok(InFile { sender: Some(message.sender().clone()), bytes, not_before: message.not_before() })
+        let (not_before, priority) = (message.not_before(), message.priority());
+        Ok(InFile { sender: Some(message.sender().clone()), bytes, not_before, priority })
     }
 }
 
@@ -280,6 +316,40 @@ mod tests {
         // A wall clock that was set back made a retry, and one that waits for its turn, due far too late.
         assert_eq!([0, 49, 50, 999, 1_000].map(|after| due(&mut waiting, after)), [1, 0, 1, 1, 1]);
         assert_eq!(waiting.next(now), Some(Duration::from_millis(HOUR)));
+    }
+
+    /// `b` has taken the first turn, and the one that came last was given to it; the others are where they were.
+    #[test]
+    fn a_turn_that_comes_after_a_restart_goes_to_the_highest_priority_and_no_faster_than_it_may() {
+        let bus = tempfile::tempdir().expect("a temporary folder");
+        for folder in [layout::DEFERRED, layout::HELD, layout::ARCHIVE] {
+            std::fs::create_dir(bus.path().join(folder)).expect("a folder of the bus");
+        }
+        let now = Now { wall_ms: 100 * HOUR, mono: Instant::now() };
+        let accepted = |index: u64| uuid::Timestamp::from_unix(uuid::NoContext, now.wall_ms / 1000 - 60 + index, 0);
+        let waits = [("p", 4, -9_000), ("q", 4, -8_000), ("r", 9, -7_000), ("s", 4, 5_000), ("t", 5, 6_000)];
+        for (index, (name, priority, due)) in (0..).zip(waits) {
+            let ticket = Ticket { uuid: uuid::Uuid::new_v7(accepted(index)), part: None };
+            let file = format!("{}.1.{ticket}~{name}.json", now.wall_ms.saturating_add_signed(due));
+            let message =
+                format!(r#"{{"id":"{name}","sender":"alice","recipient":"bob","action":"x","priority":{priority}}}"#);
+            std::fs::write(bus.path().join(layout::DEFERRED).join(file), message).expect("a message");
+        }
+        let disk = Disk::open(bus.path()).expect("the folder is there");
+        let mut settings = Settings::default();
+        settings.limits.per_sender_per_second = 2;
+        let mut rates = Rates::default();
+        let mut waiting = Waiting::load(&disk, &|| Ok(()), now, &settings, &mut Senders::default(), &mut rates)
+            .expect("the folder can be read");
+        let mut due = |after_ms: u64| {
+            let now = Now { mono: now.mono + Duration::from_millis(after_ms), ..now };
+            let due = std::iter::from_fn(|| popped(&mut waiting, now));
+            due.map(|file| file.trim_end_matches(".json")[file.len() - 6..].to_owned()).collect::<String>()
+        };
+        // Two at once, as after a silence, then one in half a second.
+        assert_eq!([0, 499, 500, 4_999, 5_000, 6_000].map(&mut due), ["rt", "", "p", "", "q", "s"]);
+        let alice = AgentId::parse("alice").expect("a name");
+        assert_eq!(rates.take_turn(&alice, 2, 0), 6_500_000_000, "what is sent now comes after them");
     }
 
     #[test]

@@ -261,7 +261,8 @@ fn there_may_be_so_many_agents() {
     inbox/agent-2/
     inbox/agent-2/m-1.reply.json
     ");
-    let register = message("m-2", "agent-1", "postroom", "mcp.core.register", r#"{"name":"A","version":"1"}"#);
+    let register =
+        message("m-2", "agent-1", "postroom", "mcp.core.register", r#"{"name":"A","version":"1","capabilities":[]}"#);
     bus.drop("4.json", register).once();
     assert!(bus.exists("agents/agent-1.json"));
 }
@@ -283,6 +284,23 @@ fn what_comes_faster_than_its_sender_may_send_waits_for_its_turn() {
     assert_eq!(steps, [[first, second], waited, [third, fourth]].concat());
     let deferred: Vec<_> = bus.journal().into_iter().filter(|line| line["step"] == "deferred").collect();
     assert_eq!(string(&deferred[0], "message"), "its sender's rate");
+}
+
+#[test]
+fn the_next_turn_is_that_of_the_highest_priority() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 1");
+    bus.know(&["bob"]);
+    // The last of these has its turn in a minute.
+    bus.write_in_order(
+        (1..=60).map(|n| (format!("{n}.json"), message(&format!("m-{n}"), "alice", "bob", "note", "1"))),
+    );
+    let service = bus.serve();
+    bus.until("the others wait", |bus| bus.ls("deferred").len() + bus.ls("inbox/bob").len() == 60);
+    bus.drop("61.json", message_with(r#""priority":9"#, "urgent", "alice", "bob", "note", "1"));
+    bus.until("the urgent one", |bus| bus.exists("inbox/bob/urgent.json"));
+    service.stop();
+    assert_eq!(bus.steps(&["deferred"]).last().map(String::as_str), Some("urgent deferred"));
+    assert!(!bus.exists("inbox/bob/m-60.json"));
 }
 
 #[test]
