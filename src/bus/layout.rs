@@ -48,10 +48,11 @@ pub const ROOM_OLD: &str = "old.";
 
 /// The longest file name that the common file systems take, in bytes.
 const NAME_MAX: usize = 255;
-/// What is kept of a dropped file's name; the rest of [`NAME_MAX`] is for due time, attempt, ticket and ending.
-const STEM_MAX: usize = 120;
-/// The same for one delivery of several, whose name carries the recipient (128 bytes) too.
-const PART_STEM_MAX: usize = 32;
+/// What is kept of a dropped file's name; the rest of [`NAME_MAX`] is for due time, attempt, ticket, hops and ending.
+const STEM_MAX: usize = 176;
+/// The same for one delivery of several, together with the recipient, whom its name carries too. Of a recipient's longest name (128 bytes)
+/// it leaves enough for a UUID.
+const PART_STEM_MAX: usize = 165;
 /// A stored value's name is cut after so many bytes: with a digest behind it, and as a staged effect, it must fit into [`NAME_MAX`].
 const STATE_NAME_MAX: usize = 140;
 
@@ -146,7 +147,7 @@ impl ClaimName {
             ticket: Ticket { uuid: self.ticket.uuid, part: Some(part) },
             sent: self.sent,
             recipient: Some(recipient.to_owned()),
-            stem: cut(&self.stem, PART_STEM_MAX).to_owned(),
+            stem: no_reason(cut(&self.stem, PART_STEM_MAX.saturating_sub(recipient.len()))),
         }
     }
 
@@ -377,8 +378,7 @@ pub fn state_key(name: &str) -> Option<String> {
     String::from_utf8(key).ok().filter(|key| state_name(key) == name)
 }
 
-/// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`, and the point of
-/// a final `.why`, with which a dead letter could be taken for a reason.
+/// A dropped name without its ending, cut to `max` bytes; what a terminal or a path could trip over becomes `_`.
 fn stem_of(name: &OsStr, max: usize) -> String {
     let name = name.as_bytes();
     let name = name.strip_suffix(b".json").unwrap_or(name);
@@ -386,7 +386,11 @@ fn stem_of(name: &OsStr, max: usize) -> String {
         .chars()
         .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER || is_invisible(c) { '_' } else { c })
         .collect();
-    let stem = cut(&clean, max);
+    no_reason(cut(&clean, max))
+}
+
+/// The point of a final `.why`, with which a dead letter could be taken for a reason, becomes `_`.
+fn no_reason(stem: &str) -> String {
     stem.strip_suffix(".why").map_or_else(|| stem.to_owned(), |start| format!("{start}_why"))
 }
 
@@ -498,5 +502,18 @@ mod tests {
             let claim = ClaimName::first(Ticket::new(), OsStr::new(dropped));
             assert_eq!(parse_dead(&claim.dead().0), Some(claim));
         }
+        let recipient = "i".repeat(PART_STEM_MAX - 8);
+        let claim = ClaimName::first(Ticket::new(), OsStr::new("note.why.json.json")).part(1, &recipient);
+        assert_eq!((claim.stem.as_str(), parse_dead(&claim.dead().0)), ("note_why", Some(claim.clone())));
+    }
+
+    #[test]
+    fn one_delivery_of_several_keeps_the_dropped_name_where_there_is_room_for_it() {
+        let uuid = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11";
+        let first = |stem: &str| ClaimName::first(Ticket::new(), OsStr::new(&format!("{stem}.json")));
+        assert_eq!(first(uuid).part(64, &"i".repeat(128)).stem, uuid);
+        let long = "x".repeat(120);
+        assert_eq!(first(&long).part(64, "agent.of-a-usual-length").stem, long);
+        assert_eq!(first(&"x".repeat(250)).stem.len(), STEM_MAX);
     }
 }

@@ -151,3 +151,20 @@ fn discover_to_everybody_goes_to_the_service_alone() {
     assert_eq!(bus.ls("inbox/bob"), ["register-bob.reply.json"]);
     assert_eq!(bus.json("inbox/alice/m-1.reply.json")["payload"]["agents"][0]["agent"], "bob");
 }
+
+#[test]
+fn the_reason_of_one_delivery_names_the_file_that_was_dropped() {
+    let bus = Session::new();
+    let names = [
+        "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e11.json".to_owned(),
+        "two words, and a longer one than most.json".to_owned(),
+        format!("{}.json", "x".repeat(156)),
+    ];
+    for (name, id) in names.iter().zip(["a", "b", "c"]) {
+        bus.drop(name, message(id, "alice", r#"["nobody-1","bob"]"#, "note", "1"));
+    }
+    bus.know(&["bob"]).once();
+    let mut told: Vec<String> = bus.dead().into_iter().map(|(_, dropped_as)| dropped_as).collect();
+    told.sort();
+    assert_eq!(told, names);
+}
