@@ -23,7 +23,14 @@ fn good_messages_are_taken_and_delivered_unchanged() {
         let message =
             Message::parse(bytes.clone(), GIVEN).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
         assert_eq!(message.text().as_bytes(), bytes, "{}", path.display());
-        let delivery = Delivery { accepted_at: 1, attempt: 1, trust: Trust::Unsigned, hops: 0, traceparent: None };
+        let delivery = Delivery {
+            accepted_at: 1,
+            attempt: 1,
+            trust: Trust::Unsigned,
+            hops: 0,
+            ticket: String::new(),
+            traceparent: None,
+        };
         let delivered = Message::parse(message.render_delivered(&delivery).to_vec(), GIVEN)
             .unwrap_or_else(|refusal| panic!("{} delivered: {refusal}", path.display()));
         assert_eq!(delivered.payload_text(), message.payload_text(), "{}", path.display());

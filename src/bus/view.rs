@@ -10,7 +10,7 @@ mod states;
 
 pub use heading::Heading;
 pub use journal::{Day, JournalLine, Tail};
-pub use states::{Item, State, Written};
+pub use states::{Item, State};
 
 use std::path::Path;
 

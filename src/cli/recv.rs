@@ -3,13 +3,14 @@
 //! It is leased first, so that of several consumers one gets it; without `--lease` it is removed when it has been printed, and
 //! if that fails given back.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postroom::bus::disk::Disk;
 use postroom::bus::layout;
 use postroom::bus::view::View;
-use postroom::message::{AgentId, Code, Given, Message};
+use postroom::message::{AgentId, Code, Delivery, Given, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -113,17 +114,17 @@ impl Recv {
         view.each_in_inbox(self.agent.as_str(), &mut |item| waiting.extend(item.lease.is_none().then_some(item.path)))?;
         let mut by_age = Vec::with_capacity(waiting.len());
         for path in waiting {
-            if let Some(written) = view.written(&path)? {
-                by_age.push((written, path));
+            if let Some(written_ns) = view.written_ns(&path)? {
+                by_age.push((written_ns, path));
             }
         }
         by_age.sort_unstable();
-        for (_, path) in by_age {
-            let Some(text) = disk.read(&path, MESSAGE_MAX)? else { continue };
-            // After a power cut a file may be cut short until the service has written it again: left alone.
-            let Ok(message) = Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }) else { continue };
-            if let Some(lease) = Lease::take(disk, &self.agent, &path)? {
-                return Ok(Some((lease, message)));
+        for moment in by_age.chunk_by(|(one, _), (other, _)| one == other) {
+            for path in in_order(disk, moment.iter().map(|(_, path)| path.clone()).collect())? {
+                let Some(message) = read(disk, &path)? else { continue };
+                if let Some(lease) = Lease::take(disk, &self.agent, &path)? {
+                    return Ok(Some((lease, message)));
+                }
             }
         }
         Ok(None)
@@ -144,6 +145,27 @@ impl Recv {
             }
         }
     }
+}
+
+/// `None`: it is gone, or no message. After a power cut a file may be cut short until the service has written it again: left alone.
+fn read(disk: &Disk, path: &Path) -> Result<Option<Message>, Failure> {
+    let Some(text) = disk.read(path, MESSAGE_MAX)? else { return Ok(None) };
+    Ok(Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).ok())
+}
+
+/// Files of one time, in the order in which their messages were claimed.
+fn in_order(disk: &Disk, mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
+    if paths.len() < 2 {
+        return Ok(paths);
+    }
+    let mut tickets = HashMap::with_capacity(paths.len());
+    for path in &paths {
+        let message = read(disk, path)?;
+        let stated = message.as_ref().and_then(Message::stated_delivery_text).and_then(Delivery::stated_ticket);
+        tickets.insert(path.clone(), stated);
+    }
+    paths.sort_by(|one, other| (&tickets[one], one).cmp(&(&tickets[other], other)));
+    Ok(paths)
 }
 
 fn never_comes(agent: &AgentId) -> Failure {

@@ -17,6 +17,8 @@ pub struct Delivery {
     pub trust: Trust,
     /// How many messages, each caused by the one before, led to this one.
     pub hops: u32,
+    /// What the message is called on the bus from its claim on.
+    pub ticket: String,
     /// The span in which it is handled; the message's own where this is None.
     pub traceparent: Option<Traceparent>,
 }
@@ -67,7 +69,7 @@ impl Message {
 
 impl Delivery {
     pub(super) fn write(&self, out: &mut ObjectWriter, conversation: &MessageId, own: Option<&Traceparent>) {
-        let mut inner = ObjectWriter::new(192);
+        let mut inner = ObjectWriter::new(256);
         inner.number("\"acceptedAt\"", self.accepted_at.min(MAX_INTEGER));
         inner.number("\"attempt\"", u64::from(self.attempt));
         match &self.trust {
@@ -79,6 +81,7 @@ impl Delivery {
         }
         inner.number("\"hops\"", u64::from(self.hops));
         inner.string("\"correlationId\"", conversation.as_str());
+        inner.string("\"ticket\"", &self.ticket);
         if let Some(traceparent) = self.traceparent.as_ref().or(own) {
             inner.string("\"traceparent\"", traceparent.as_str());
         }
@@ -87,8 +90,19 @@ impl Delivery {
 
     /// Reads `hops` of the `delivery` that a file of the service states. None where it states none.
     pub fn stated_hops(delivery_text: &str) -> Option<u32> {
-        let outline = json::scan(delivery_text, json::MAX_DEPTH).ok()?;
-        let member = outline.members.iter().find(|member| json::unescape(member.key.of(delivery_text)) == "hops")?;
-        member.value.of(delivery_text).parse().ok()
+        stated(delivery_text, "hops")?.parse().ok()
     }
+
+    /// The same of `ticket`.
+    pub fn stated_ticket(delivery_text: &str) -> Option<String> {
+        let spelled = stated(delivery_text, "ticket")?;
+        spelled.starts_with('"').then(|| json::unescape(spelled).into_owned())
+    }
+}
+
+/// How the `delivery` of a file spells the value of a field.
+fn stated<'a>(delivery_text: &'a str, field: &str) -> Option<&'a str> {
+    let outline = json::scan(delivery_text, json::MAX_DEPTH).ok()?;
+    let member = outline.members.iter().find(|member| json::unescape(member.key.of(delivery_text)) == field)?;
+    Some(member.value.of(delivery_text))
 }

@@ -19,7 +19,7 @@ fn with(more: &str) -> String {
 }
 
 fn delivery() -> Delivery {
-    Delivery { accepted_at: 7, attempt: 1, trust: Trust::Unsigned, hops: 2, traceparent: None }
+    Delivery { accepted_at: 7, attempt: 1, trust: Trust::Unsigned, hops: 2, ticket: "t".to_owned(), traceparent: None }
 }
 
 fn string(rendered: &Rendered) -> String {
@@ -202,15 +202,17 @@ fn the_delivered_text_is_the_senders_with_delivery_last() {
         format!(
             "{{\"id\":\"{id}\",\"s\\u0065nder\":\"a\",\"x\":[1 , 2],\"recipient\":\"b\",\"payload\":{{\"n\" : 1.0e2}},\"action\":\"x\",\
              \"timestamp\":1763683200123,\"delivery\":{{\"acceptedAt\":7,\"attempt\":1,\"trust\":\"unsigned\",\"hops\":2,\
-             \"correlationId\":\"{id}\"}}}}\n"
+             \"correlationId\":\"{id}\",\"ticket\":\"t\"}}}}\n"
         )
     );
 }
 
 #[test]
-fn hops_can_be_read_from_a_delivered_text() {
+fn hops_and_ticket_can_be_read_from_a_delivered_text() {
     let delivered = message(&string(&message(&with("")).render_delivered(&delivery())));
-    assert_eq!(Delivery::stated_hops(delivered.stated_delivery_text().unwrap()), Some(2));
+    let stated = delivered.stated_delivery_text().unwrap();
+    assert_eq!((Delivery::stated_hops(stated), Delivery::stated_ticket(stated).as_deref()), (Some(2), Some("t")));
+    assert_eq!(Delivery::stated_ticket("{\"ticket\":7}"), None);
     for other in ["{}", "[1]", "{\"hops\":-1}", "{\"hops\":\"2\"}", "no json"] {
         assert_eq!(Delivery::stated_hops(other), None, "{other}");
     }
@@ -243,7 +245,7 @@ fn a_reply_answers() {
         string(&reply(&asked, ReplyBody::OfMessage)),
         "{\"id\":\"r-1\",\"sender\":\"b\",\"recipient\":\"a\",\"action\":\"x.y\",\"inReplyTo\":\"m-1\",\"correlationId\":\"m-1\",\
          \"timestamp\":9,\"payload\":{\"a\" : 1},\"delivery\":{\"acceptedAt\":7,\"attempt\":1,\"trust\":\"unsigned\",\"hops\":2,\
-         \"correlationId\":\"m-1\"}}\n"
+         \"correlationId\":\"m-1\",\"ticket\":\"t\"}}\n"
     );
     let details = JsonText::parse(" [1] ").unwrap();
     assert_eq!(details.as_str(), "[1]");

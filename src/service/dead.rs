@@ -178,6 +178,7 @@ impl Active<'_> {
                 attempt: claim.name.attempt,
                 trust: Trust::Unsigned,
                 hops: 1,
+                ticket: claim.name.ticket.to_string(),
                 traceparent: None,
             },
         };

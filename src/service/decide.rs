@@ -147,6 +147,7 @@ impl Active<'_> {
             attempt: claimed.claim.name.attempt,
             trust: Trust::Unsigned,
             hops,
+            ticket: claimed.claim.name.ticket.to_string(),
             traceparent: None,
         }
     }

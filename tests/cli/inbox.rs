@@ -140,30 +140,29 @@ fn the_oldest_comes_first_and_each_once() {
     assert!(bus.names("inbox/me").is_empty());
 }
 
-/// The files of one batch may have one time: then they come in the order in which they were made, whatever their names.
+/// The files of one batch may have one time: then they come in the order in which they were claimed, whatever their names.
 #[test]
-fn what_was_written_in_one_moment_comes_in_the_order_of_writing() {
-    use std::os::unix::fs::MetadataExt as _;
+fn what_was_written_in_one_moment_comes_in_the_order_of_its_tickets() {
     let bus = Bus::new();
-    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(10);
-    let mut made: Vec<(u64, String)> = Vec::new();
-    for id in ["a", "b", "c", "d"] {
-        bus.deliver("me", &format!("{id}.tmp"), &message(id, "me"));
-        let file = std::fs::File::options().write(true).open(bus.path(&format!("inbox/me/{id}.tmp"))).expect("open");
-        file.set_modified(time).expect("set");
-        made.push((file.metadata().expect("there").ino(), id.to_owned()));
+    let service = bus.serve();
+    bus.deliver("me", "0.json", "no message");
+    // The names of the drop say the order, and by the names in the inbox it would be another one.
+    for (file, id) in [("1.json", "c"), ("2.json", "d"), ("3.json", "a"), ("4.json", "b")] {
+        bus.drop_text(file, &message(id, "me"));
+        wait_for("the message", || bus.path(&format!("inbox/me/{id}.json")).exists().then_some(()));
     }
-    // A file system may fill gaps first. By the names the order would be the opposite one.
-    made.sort();
-    for ((_, id), name) in made.iter().zip(["4", "3", "2", "1"]) {
-        let path = |name: &str| bus.path("inbox/me").join(name);
-        std::fs::rename(path(&format!("{id}.tmp")), path(&format!("{name}.json"))).expect("renamed");
+    service.stop();
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(10);
+    for name in bus.names("inbox/me") {
+        let file = std::fs::File::options().write(true).open(bus.path("inbox/me").join(name)).expect("open");
+        file.set_modified(time).expect("set");
     }
     // Given back, a message keeps its place.
     let taken = bus.run(&["recv", "me", "--lease", "--json"]).ok().json();
     bus.run(&["nack", taken["lease"].as_str().expect("a lease")]).ok();
-    let order = (0..4).map(|_| bus.run(&["recv", "me"]).ok().json()["id"].as_str().expect("an id").to_owned());
-    assert_eq!(order.collect::<Vec<_>>(), made.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
+    let order: Vec<_> = (0..4).map(|_| bus.run(&["recv", "me"]).ok().json()["id"].clone()).collect();
+    assert_eq!(order, ["c", "d", "a", "b"]);
+    assert_eq!(bus.names("inbox/me"), ["0.json"]);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::support::audit::{Moment, audit};
 use crate::support::workload::{Answer, Fate, Sent, one_of_each};
 
 const TICKET: &str = "0192f0c1-7a5e-7c3b-9d57-5b0a3f6f1e";
-const DELIVERY: &str = r#""delivery":{"acceptedAt":1,"attempt":1,"trust":"unsigned","hops":1,"correlationId":"c"}"#;
+const DELIVERY: &str =
+    r#""delivery":{"acceptedAt":1,"attempt":1,"trust":"unsigned","hops":1,"correlationId":"c","ticket":"t"}"#;
 
 struct Made {
     _holder: tempfile::TempDir,

@@ -86,17 +86,6 @@ impl Item {
     }
 }
 
-/// When a file was written, as its metadata tell it.
-///
-/// The files of one batch are written within one tick of the kernel's clock (4 ms) and have one time. Among them the inode tells: they are made one after
-/// the other, and file systems mostly give ascending numbers (tmpfs always, ext4 as long as nobody removes files in that moment). The
-/// time of the last change does not tell: the renames of a batch fall into one tick, too, and a message that is given back gets a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Written {
-    modified_ns: i128,
-    inode: u64,
-}
-
 impl View {
     /// Calls `each` for every message file in a state, in the order of the folder. Nothing is opened.
     pub fn each(&self, state: State, each: &mut dyn FnMut(Item)) -> Result<(), BusError> {
@@ -194,12 +183,11 @@ impl View {
         }))
     }
 
-    /// What the files of an inbox are ordered by, oldest first. `None`: gone.
-    pub fn written(&self, path: &Path) -> Result<Option<Written>, BusError> {
-        Ok(self.disk.stat(path)?.map(|stat| Written {
-            modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
-            inode: stat.st_ino,
-        }))
+    /// When a file was written, nanoseconds of the Unix time; `None`: gone. The files of one batch are written within one tick of the
+    /// kernel's clock (4 ms) and have one time.
+    pub fn written_ns(&self, path: &Path) -> Result<Option<i128>, BusError> {
+        let stat = self.disk.stat(path)?;
+        Ok(stat.map(|stat| i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec)))
     }
 
     /// The claims in a folder and in every folder below it: rooms hold the rooms they have taken over.

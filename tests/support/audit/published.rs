@@ -76,7 +76,7 @@ impl Audit<'_> {
     fn has_delivery(&mut self, path: &Path, members: &Members) {
         let delivery = members.get("delivery").and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
         let delivery = delivery.unwrap_or_default();
-        for name in ["acceptedAt", "attempt", "trust", "hops", "correlationId"] {
+        for name in ["acceptedAt", "attempt", "trust", "hops", "correlationId", "ticket"] {
             if !delivery.contains_key(name) {
                 self.find(format!("{}: its delivery has no {name}", path.display()));
             }
