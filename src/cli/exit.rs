@@ -69,7 +69,7 @@ impl Exit {
                 "the message or the extension was refused, or the answer is an error or an `mcp.response` without success"
             }
             Exit::NotFound => {
-                "there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is empty"
+                "there is no such message, dead letter, lease, agent, inbox or extension, the inbox is empty, or `'*'` reaches nobody"
             }
             Exit::Problems => {
                 "`doctor` or `ext check` found problems, or `demo`, `bench` or `ext test` saw something other than it must"

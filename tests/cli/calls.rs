@@ -122,10 +122,10 @@ fn a_call_to_everybody_says_how_many_there_are() {
     let service = bus.serve();
     let everybody = ["call", "--to", "*", "--action", "help", "--timeout"];
     std::fs::create_dir(bus.path("inbox/plain")).expect("made");
-    let mut calling = bus.start(&[&everybody[..], &["60s"]].concat());
-    next_with(&lines(calling.stderr.take().expect("a pipe")), "'*' reaches nobody");
-    calling.kill().expect("killed");
-    calling.wait().expect("ended");
+    // It does not wait for whom nobody can stand for any more.
+    let ran = bus.run(&[&everybody[..], &["60s"]].concat());
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.err.contains("'*' reaches nobody") && ran.err.contains("postroom agents"), "{ran:?}");
     let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
     for name in ["one", "two"] {
         bus.run(&["call", "--from", name, "--to", "postroom", "--action", "mcp.core.register", card]).ok();
@@ -134,5 +134,12 @@ fn a_call_to_everybody_says_how_many_there_are() {
     next_with(&lines(calling.stderr.take().expect("a pipe")), "'*' reaches 2 recipients");
     bus.run(&["send", "--from", "one", "--to", "cli", "--action", "help", "--reply-to", "all", "7"]).ok();
     assert_eq!(finish(calling).ok().line(), "one: 7");
+    // Nor for more answers than there are recipients.
+    let mut calling = bus.start(&[&everybody[..], &["60s", "--id", "again", "--replies", "9"]].concat());
+    next_with(&lines(calling.stderr.take().expect("a pipe")), "'*' reaches 2 recipients");
+    for name in ["one", "two"] {
+        bus.run(&["send", "--from", name, "--to", "cli", "--action", "help", "--reply-to", "again", "7"]).ok();
+    }
+    assert_eq!(finish(calling).ok().out.lines().collect::<Vec<_>>(), ["one: 7", "two: 7"]);
     service.stop();
 }

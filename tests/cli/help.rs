@@ -63,8 +63,8 @@ fn postroom() {
         4  what was waited for did not come in time; what was sent stays sent
         5  the message or the extension was refused, or the answer is an error or an `mcp.response`
         without success
-        6  there is no such message, dead letter, lease, agent, inbox or extension, or the inbox is
-        empty
+        6  there is no such message, dead letter, lease, agent, inbox or extension, the inbox is empty,
+        or `'*'` reaches nobody
         7  `doctor` or `ext check` found problems, or `demo`, `bench` or `ext test` saw something other
         than it must
         8  a service on another machine, or in another mount namespace (a container), is at work on this

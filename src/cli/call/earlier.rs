@@ -108,7 +108,7 @@ pub fn answers_given(view: &View, asked: &Message, days: u32) -> Result<usize, F
                 "finished" if is_answer_to(&line, id, sender) => _ = from_agents.insert(line.ticket),
                 _ => {}
             }
-        })?;
+        });
     }
     // Of several messages with one id the last that was neither a duplicate nor a conflict has it.
     let is_other = |root: &String| ends.get(root).is_some_and(|lines| lines.iter().any(is_duplicate_or_conflict));

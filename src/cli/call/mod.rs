@@ -48,6 +48,16 @@ enum End {
     TimeOver,
     /// It is a duplicate, and the first one's answers were given long ago.
     AnsweredBefore,
+    /// It was sent to everybody, and there is nobody.
+    Nobody,
+}
+
+/// What the journal has said of the message.
+enum Told {
+    /// It is a duplicate; so many answers were given to the first one.
+    SentBefore(usize),
+    /// It was sent to everybody, which are so many.
+    Reaches(usize),
 }
 
 impl Call {
@@ -63,10 +73,10 @@ impl Call {
         let mut journal = Follower::new(&view, &asked)?;
         let dropped = drop::drop(&disk, &asked, sync(&settings))?;
         let end = self.wait(&watch, &view, &mut answers, || {
-            let is_duplicate = journal.sees_duplicate(&dropped)?;
-            journal.take_everybody().into_iter().for_each(say_how_many);
-            let given = || earlier::answers_given(&view, &asked, settings.bus.dedup_days);
-            is_duplicate.then(given).transpose()
+            if journal.sees_duplicate(&dropped)? {
+                return earlier::answers_given(&view, &asked, settings.bus.dedup_days).map(Told::SentBefore).map(Some);
+            }
+            Ok(journal.take_everybody().map(Told::Reaches))
         })?;
         let hint = |error: &ErrorBody| dead_letter::hint(&view, &asked, &dropped, error);
         let exit = self.show(global.format(), &disk, &asked, &answers, &hint)?;
@@ -74,6 +84,7 @@ impl Call {
         let says = match end {
             End::Complete => return Ok(exit),
             End::AnsweredBefore => return Err(answered_before(id)),
+            End::Nobody => return Err(reaches_nobody()),
             End::TimeOver => {
                 let missing = answers.missing().join(", ");
                 format!("no reply to {id} from {} within {}", text::sentence(&missing), span(self.timeout))
@@ -83,33 +94,45 @@ impl Call {
         Err(Failure::new(Exit::Timeout, says).with_hint(hint))
     }
 
-    /// `sent_before`: how many answers were given to the first message of this id, once it is known that ours is a duplicate.
+    /// `news`: what the journal has said since it was asked last.
     fn wait(
         &self,
         watch: &Watch,
         view: &View,
         answers: &mut Answers,
-        mut sent_before: impl FnMut() -> Result<Option<usize>, Failure>,
+        mut news: impl FnMut() -> Result<Option<Told>, Failure>,
     ) -> Result<End, Failure> {
         let until = deadline(Some(self.timeout));
         let mut look_for_service = deadline(Some(PATIENCE));
         let mut ask_journal = deadline(Some(JOURNAL_LOOK));
+        let mut wanted = self.replies as usize;
         loop {
             answers.look()?;
-            if answers.are_complete(self.replies as usize) {
+            if answers.are_complete(wanted) {
                 return Ok(End::Complete);
             }
             if is_over(ask_journal) {
                 ask_journal = deadline(Some(JOURNAL_LOOK));
-                if let Some(given) = sent_before()? {
-                    // What the first one is answered from now on answers ours, too; what it was answered may lie there.
-                    ask_journal = None;
-                    answers.accept_earlier();
-                    answers.look()?;
-                    match answers.are_complete(self.replies as usize) {
-                        true => return Ok(End::Complete),
-                        false if given >= answers.awaited(self.replies as usize) => return Ok(End::AnsweredBefore),
-                        false => print::note("this very message was sent before; waiting for the answer to the first"),
+                match news()? {
+                    None => {}
+                    Some(Told::Reaches(0)) => return Ok(End::Nobody),
+                    Some(Told::Reaches(recipients)) => {
+                        say_how_many(recipients);
+                        wanted = wanted.min(recipients);
+                        continue;
+                    }
+                    Some(Told::SentBefore(given)) => {
+                        // What the first one is answered from now on answers ours, too; what it was answered may lie there.
+                        ask_journal = None;
+                        answers.accept_earlier();
+                        answers.look()?;
+                        match answers.are_complete(wanted) {
+                            true => return Ok(End::Complete),
+                            false if given >= answers.awaited(wanted) => return Ok(End::AnsweredBefore),
+                            false => {
+                                print::note("this very message was sent before; waiting for the answer to the first");
+                            }
+                        }
                     }
                 }
             }
@@ -192,14 +215,15 @@ fn say_if_unattended(view: &View) -> Result<(), Failure> {
 
 /// Of a message to everybody.
 fn say_how_many(recipients: usize) {
-    if recipients > 0 {
-        let count = units::count(recipients, "recipient", "recipients");
-        return print::note(&format!("'*' reaches {count}; waiting for the replies"));
-    }
-    print::note(
-        "'*' reaches nobody: no other agent is registered, or they are away, and no extension declares the action",
-    );
-    print::hint_line("see `postroom agents`; an agent with nothing but an inbox is reached by its name");
+    let count = units::count(recipients, "recipient", "recipients");
+    print::note(&format!("'*' reaches {count}; waiting for the replies"));
+}
+
+fn reaches_nobody() -> Failure {
+    let says =
+        "'*' reaches nobody: no other agent is registered, or they are away, and no extension declares the action";
+    let hint = "see `postroom agents`; an agent with nothing but an inbox is reached by its name";
+    Failure::new(Exit::NotFound, says).with_hint(hint)
 }
 
 fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
