@@ -83,6 +83,37 @@ fn a_day_whose_journal_is_no_file_holds_up_no_other() {
     service.stop();
 }
 
+#[test]
+fn a_packed_day_that_is_damaged_takes_nothing_from_the_others() {
+    let bus = used();
+    let (old, damaged) = (day(9), day(10));
+    archived(&bus, "good", &old);
+    archived(&bus, "lost", &damaged);
+    let service = bus.serve();
+    let packed = [format!("{damaged}.jsonl.zst"), format!("{old}.jsonl.zst")];
+    wait_for("both days", || (days(&bus) == packed).then_some(()));
+    service.stop();
+    let path = bus.path("archive").join(&packed[0]);
+    let bytes = std::fs::read(&path).expect("read");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+    let told = bus.run(&["trace", "good"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let missing = format!("what happened on {damaged} may be missing here: cannot read all of {}", path.display());
+    assert!(told.err.contains(&missing) && told.out.contains("finished"), "{told:?}");
+    bus.run(&["trace", "lost"]).fails_with(6);
+}
+
+/// A service whose clock was far ahead for a while has filed something there.
+#[test]
+fn a_day_that_is_yet_to_come_is_named_by_the_doctor() {
+    let bus = used();
+    archived(&bus, "early", &day(-400));
+    let report = bus.run(&["doctor", "--json"]).json();
+    let found = report["findings"].as_array().expect("a list").iter().find(|it| it["check"] == "coming-day");
+    let what = found.expect("a finding")["what"].as_str().expect("a text");
+    assert_eq!(what, format!("archive/ has 1 day that is yet to come: {}", day(-400)));
+}
+
 /// Today's journal cannot be written then, but who looks at the bus sees the rest of it.
 #[test]
 fn todays_journal_that_is_no_file_does_not_blind_anybody() {

@@ -118,23 +118,26 @@ impl View {
         Ok(days)
     }
 
-    /// Calls `each` with the text of every line of a day, in the order of its files.
-    pub fn each_line(&self, day: &Day, each: &mut dyn FnMut(&[u8])) -> Result<(), BusError> {
-        for path in &day.files {
-            let Some(file) = self.journal(path)? else { continue };
-            let failed = |error| BusError::from(DiskError::new("read", self.path().join(path), error));
-            if day.is_packed {
-                let unpacked = zstd::Decoder::new(file).map_err(failed)?;
-                lines(BufReader::new(unpacked), each).map_err(failed)?;
-            } else {
-                lines(BufReader::with_capacity(1 << 18, file), each).map_err(failed)?;
-            }
+    /// Calls `each` with the text of every line of a day, in the order of its files. What of them cannot be read, or only in part because
+    /// it is damaged, comes back as errors: it takes nothing from the others.
+    pub fn each_line(&self, day: &Day, each: &mut dyn FnMut(&[u8])) -> Vec<DiskError> {
+        let read = |path: &PathBuf| self.lines_of(path, day.is_packed, each);
+        day.files.iter().map(read).filter_map(Result::err).collect()
+    }
+
+    fn lines_of(&self, path: &Path, is_packed: bool, each: &mut dyn FnMut(&[u8])) -> Result<(), DiskError> {
+        let Some(file) = self.journal(path)? else { return Ok(()) };
+        let failed = |error| DiskError::new("read all of", self.path().join(path), error);
+        if is_packed {
+            let unpacked = zstd::Decoder::new(file).map_err(failed)?;
+            lines(BufReader::new(unpacked), each).map_err(failed)
+        } else {
+            lines(BufReader::with_capacity(1 << 18, file), each).map_err(failed)
         }
-        Ok(())
     }
 
     /// `None` also for what is no file: somebody else put it there, `doctor` tells of it, and the other days can be read.
-    fn journal(&self, path: &Path) -> Result<Option<File>, BusError> {
+    fn journal(&self, path: &Path) -> Result<Option<File>, DiskError> {
         if !self.disk.stat(path)?.is_some_and(|stat| is_regular(&stat)) {
             return Ok(None);
         }

@@ -155,6 +155,23 @@ pub fn days(patient: &Patient) -> Result<Option<Finding>, Failure> {
     }))
 }
 
+/// Days of the archive that are yet to come.
+pub fn coming_days(patient: &Patient) -> Option<Finding> {
+    let today = time::day(patient.now_ms);
+    let is_no_coming_day = |name: &str, _| {
+        let day = retention::packed_day(name).map_or(name, |(day, _)| day);
+        !time::is_day(day) || day <= today.as_str()
+    };
+    let coming = names(patient, Path::new(layout::ARCHIVE), is_no_coming_day);
+    let count = units::count(coming.len(), "day that is yet to come", "days that are yet to come");
+    (!coming.is_empty()).then(|| {
+        Finding::note("coming-day", format!("archive/ has {count}: {}", some(&coming)))
+            .because("the clock was ahead when they were written, or it is behind now; they are kept until they are old enough")
+            .mend("set the clock right if it is wrong; else nothing, or move them out of the bus")
+            .at(layout::ARCHIVE)
+    })
+}
+
 /// Folders in `inbox/` that are no agent's.
 pub fn inboxes(patient: &Patient) -> Option<Finding> {
     let is_possible = |name: &str, kind| kind != EntryKind::Folder || agents::name(name).is_some();

@@ -131,6 +131,7 @@ fn look_at(patient: &Patient, findings: &mut Vec<Finding>) -> Result<(), Failure
     add(strangers::at_the_top(patient))?;
     add(strangers::moved_aside(patient).map(Vec::from_iter))?;
     add(misplaced::days(patient).map(Vec::from_iter))?;
+    add(Ok(misplaced::coming_days(patient).into_iter().collect()))?;
     // Without its format file it is no bus, which `missing` has said.
     if let Ok(view) = View::open(patient.bus) {
         add(misplaced::registrations(patient, &view).map(Vec::from_iter))?;

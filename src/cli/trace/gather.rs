@@ -9,20 +9,21 @@ use postroom::bus::view::{Day, Item, JournalLine, State, View};
 use uuid::Uuid;
 
 use super::{Effect, MessageStory, SentOn, Step, Whereabouts};
-use crate::cli::{Failure, lease};
+use crate::cli::{Failure, lease, print, text};
 
 const DAY_MS: u64 = 86_400_000;
 
 /// Every message with this id or ticket, in the order of their tickets.
 pub fn messages(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> {
     let days = days_since(view, asked)?;
-    let roots = roots(view, &days, asked)?;
+    let roots = roots(view, &days, asked);
     if roots.is_empty() {
         return unjournalled(view, asked);
     }
     let mut lines: BTreeMap<String, Vec<JournalLine>> = roots.iter().map(|root| (root.clone(), Vec::new())).collect();
     let mut retried = HashMap::new();
     for day in &days {
+        // What cannot be read of them was said when they were searched.
         view.each_line(day, &mut |line| {
             if !mentions(line, &roots) {
                 return;
@@ -34,7 +35,7 @@ pub fn messages(view: &View, asked: &str) -> Result<Vec<MessageStory>, Failure> 
             if let Some(lines) = lines.get_mut(line.root()) {
                 lines.push(line);
             }
-        })?;
+        });
     }
     let places = Places { files: files(view, &roots)?, retried };
     lines.into_iter().map(|(root, lines)| story(view, root, once(lines), &places, &days)).collect()
@@ -54,12 +55,12 @@ fn days_since(view: &View, asked: &str) -> Result<Vec<Day>, Failure> {
 }
 
 /// The tickets of the messages that are asked for.
-fn roots(view: &View, days: &[Day], asked: &str) -> Result<BTreeSet<String>, Failure> {
+fn roots(view: &View, days: &[Day], asked: &str) -> BTreeSet<String> {
     // An id has no character that JSON would spell otherwise, so it stands in its line as it is.
     let wanted = BTreeSet::from([asked.to_owned()]);
     let mut roots = BTreeSet::new();
     for day in days {
-        view.each_line(day, &mut |line| {
+        let unread = view.each_line(day, &mut |line| {
             if !mentions(line, &wanted) {
                 return;
             }
@@ -67,9 +68,16 @@ fn roots(view: &View, days: &[Day], asked: &str) -> Result<BTreeSet<String>, Fai
             if line.id.as_deref() == Some(asked) || line.ticket == asked || line.root() == asked {
                 roots.insert(line.root().to_owned());
             }
-        })?;
+        });
+        for error in unread {
+            print::note(&format!(
+                "what happened on {} may be missing here: {}",
+                day.day,
+                text::sentence(&error.to_string())
+            ));
+        }
     }
-    Ok(roots)
+    roots
 }
 
 fn mentions(line: &[u8], words: &BTreeSet<String>) -> bool {
