@@ -1,6 +1,7 @@
 //! What the system refuses for one message alone, for as long as it does: all others are handled, and so is that one in the end.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::running::LONG;
 use crate::support::trace::{Aim, Choose, Ending, Fault, Plan, Scope, Step, Traced, When};
@@ -159,6 +160,36 @@ fn once_does_not_pass_over_what_it_could_not_claim() {
 #[test]
 fn once_gives_up_where_it_cannot_begin() {
     gives_up(|step| step.exact.ends_with(" deferred"), &["gave up: cannot open", "deferred"]);
+}
+
+/// Nor can it stand by where it cannot see who is active.
+#[test]
+fn once_gives_up_where_it_cannot_look() {
+    gives_up(
+        |step| step.call == "openat2" && step.exact.ends_with(" processing"),
+        &["gave up: cannot open", "processing"],
+    );
+}
+
+/// Not to see who has taken over is no reason to end.
+#[test]
+fn one_whose_room_is_gone_goes_on_though_it_cannot_look_why() {
+    static BEGAN: AtomicBool = AtomicBool::new(false);
+    let looks =
+        |step: &Step| BEGAN.load(Ordering::Relaxed) && step.call == "openat2" && step.exact.ends_with(" processing");
+    let bus = Refused::serve(Workspace::new(Durability::Process), looks, libc::EMFILE);
+    bus.drop("first");
+    bus.until_answered("first");
+    BEGAN.store(true, Ordering::Relaxed);
+    std::fs::remove_dir_all(bus.workspace.bus().join("processing/1")).expect("removed");
+    bus.drop("second");
+    bus.until("some tries", |_| bus.service.refused() >= 3);
+    bus.service.heal();
+    bus.until_answered("second");
+    bus.service.signal(libc::SIGTERM);
+    bus.until("its end", |_| bus.service.has_ended());
+    let report = bus.service.finish(LONG).expect("ended");
+    assert_eq!(report.ending, Ending::Exit(0), "{}", report.output);
 }
 
 fn gives_up(choose: fn(&Step) -> bool, says: &[&str]) {
