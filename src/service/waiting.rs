@@ -134,19 +134,19 @@ impl Waiting {
         self.add(ticket, due, waiter);
     }
 
-    /// Takes one message that is due now, the longest due first.
+    /// Takes one message that is due now, the longest due first; dates, which another clock measures, come last.
     pub fn pop_due(&mut self, now: Now) -> Option<Waiter> {
+        let turn = self.turns.next();
         if let Some(entry) = self.by_instant.first_entry()
             && entry.key().0 <= now.mono
+            && turn.is_none_or(|turn| entry.key().0 <= turn)
         {
             return Some(entry.remove());
         }
-        if let Some(entry) = self.by_date.first_entry()
-            && entry.key().0 <= now.wall_ms
-        {
-            return Some(entry.remove());
+        if let Some(waiter) = self.turns.pop(now.mono) {
+            return Some(waiter);
         }
-        self.turns.pop(now.mono)
+        self.by_date.first_entry().filter(|entry| entry.key().0 <= now.wall_ms).map(|entry| entry.remove())
     }
 
     /// How long until the next one is due. Dates are looked at again with every scan, as the clock may be set.
@@ -279,6 +279,22 @@ mod tests {
         let now = at(start, 0, HOUR);
         let order: Vec<String> = std::iter::from_fn(|| popped(&mut waiting, now)).collect();
         assert_eq!(order, ["earlier", "first", "second"]);
+    }
+
+    #[test]
+    fn neither_retries_nor_turns_keep_the_others_waiting() {
+        let start = Instant::now();
+        let alice = AgentId::parse("alice").expect("a name");
+        let mut waiting = Waiting::default();
+        for ms in [1, 3] {
+            let due = start + Duration::from_millis(ms);
+            waiting.add(Ticket::new(), Due::At(due), waiter(&format!("retry {ms}")));
+            let turn = Due::Turn(due + Duration::from_millis(1), 4);
+            let waiter = Waiter { sender: Some(alice.clone()), ..waiter(&format!("turn {}", ms + 1)) };
+            waiting.add(Ticket::new(), turn, waiter);
+        }
+        let order: Vec<String> = std::iter::from_fn(|| popped(&mut waiting, at(start, 9, 0))).collect();
+        assert_eq!(order, ["retry 1", "turn 2", "retry 3", "turn 4"]);
     }
 
     #[test]
