@@ -385,15 +385,9 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
             // Appeared since the listing, or nested and not yet empty: the next round takes it.
             continue;
         }
-        if name.starts_with("gone-") {
-            super::retention::remove_tree_or_file(disk, &path.join(&entry.name), entry.kind)?;
-            continue;
+        if !super::retention::end_begun(disk, path, &entry)? {
+            move_aside(disk, &path.join(&entry.name), recovered)?;
         }
-        if let Some(day) = super::retention::day_taken(&name) {
-            super::retention::give_back(disk, &path.join(&entry.name), day)?;
-            continue;
-        }
-        move_aside(disk, &path.join(&entry.name), recovered)?;
     }
     if disk.remove_folder(path)?
         && let Some(outer) = path.parent()

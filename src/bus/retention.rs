@@ -17,7 +17,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::disk::{self, Disk, DiskError, EntryKind, Moved};
+use super::disk::{self, Disk, DiskError, Entry, EntryKind, Moved};
 use super::error::BusError;
 use super::view::is_foreign;
 use super::{journal, layout, time};
@@ -28,6 +28,10 @@ const LEVEL: i32 = 3;
 const PACKED: &str = ".jsonl.zst";
 /// In the room, before the day of a folder that was taken there from the archive.
 const TAKEN: &str = "packed-";
+/// In a room: what was taken there to be removed.
+const GONE: &str = "gone-";
+/// In the room and then beside it: what somebody else had put among our files.
+const FOUND: &str = "found-";
 
 /// The n-th packed file of a day, from 1: `<day>.jsonl.zst`, then `<day>~<n>.jsonl.zst`.
 fn packed_name(day: &str, number: u32) -> String {
@@ -114,8 +118,6 @@ fn is_old(day: &str, today: &str, days: u32) -> bool {
 /// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed. The room is given by
 /// its path.
 pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<(), BusError> {
-    // What an earlier try left in this room.
-    give_back(disk, &taken(room, day), day)?;
     let made = room.join(format!("gone-packing-{day}"));
     disk.remove_file(&made)?;
     let packed = match write_packed(disk, &made, day, stop) {
@@ -186,7 +188,7 @@ fn has_only(disk: &Disk, folder: &Path, packed: &Packed) -> Result<bool, BusErro
 
 /// Through the room, so that a service that was replaced moves nothing. What stays there, recovery moves on.
 fn move_aside(disk: &Disk, room: &Path, stranger: &Path) -> Result<(), BusError> {
-    let name = format!("found-{}", Uuid::now_v7());
+    let name = format!("{FOUND}{}", Uuid::now_v7());
     disk.rename_new(stranger, &room.join(&name))?;
     disk.rename_new(&room.join(&name), &Path::new(layout::PRIVATE).join(&name))?;
     Ok(())
@@ -198,12 +200,12 @@ fn taken(room: &Path, day: &str) -> PathBuf {
 }
 
 /// The day whose folder has this name in a room.
-pub fn day_taken(name: &str) -> Option<&str> {
+fn day_taken(name: &str) -> Option<&str> {
     name.strip_prefix(TAKEN).filter(|day| time::is_day(day))
 }
 
 /// Puts the folder of a day back from a room into the archive. All of it, though most may be packed: readers ignore repeats.
-pub fn give_back(disk: &Disk, taken: &Path, day: &str) -> Result<(), BusError> {
+fn give_back(disk: &Disk, taken: &Path, day: &str) -> Result<(), BusError> {
     put_back(disk, taken, &Path::new(layout::ARCHIVE).join(day))
 }
 
@@ -219,7 +221,31 @@ fn put_back(disk: &Disk, from: &Path, to: &Path) -> Result<(), BusError> {
         }
         disk.remove_folder(from)?;
     } else {
-        disk.rename_new(from, &Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7())))?;
+        disk.rename_new(from, &Path::new(layout::PRIVATE).join(format!("{FOUND}{}", Uuid::now_v7())))?;
+    }
+    Ok(())
+}
+
+/// Ends what was begun with one entry of a room: what was to be removed goes, and a day that was taken is given back. `false`: it is nothing
+/// of that kind.
+pub fn end_begun(disk: &Disk, room: &Path, entry: &Entry) -> Result<bool, BusError> {
+    let (name, path) = (entry.name.to_string_lossy(), room.join(&entry.name));
+    if name.starts_with(GONE) {
+        remove_tree_or_file(disk, &path, entry.kind)?;
+    } else if let Some(day) = day_taken(&name) {
+        give_back(disk, &path, day)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// The same with all that a step which failed has left in the own room, and what was to be moved aside is. Not while a day is being packed.
+pub fn end_all_begun(disk: &Disk, room: &Path) -> Result<(), BusError> {
+    for entry in disk.list(room)? {
+        if !end_begun(disk, room, &entry)? && entry.name.to_string_lossy().starts_with(FOUND) {
+            disk.rename_new(&room.join(&entry.name), &Path::new(layout::PRIVATE).join(&entry.name))?;
+        }
     }
     Ok(())
 }
@@ -311,7 +337,7 @@ pub fn remove_old(disk: &Disk, room: &Path, days: u32, now_ms: u64) -> Result<()
 }
 
 /// Removes what a service had taken into its room to remove it.
-pub fn remove_tree_or_file(disk: &Disk, path: &Path, kind: EntryKind) -> Result<(), BusError> {
+fn remove_tree_or_file(disk: &Disk, path: &Path, kind: EntryKind) -> Result<(), BusError> {
     match kind {
         EntryKind::Folder => remove_tree(disk, path),
         EntryKind::File | EntryKind::Other | EntryKind::Unknown => Ok(disk.remove_file(path).map(drop)?),
@@ -406,7 +432,7 @@ mod tests {
         let (room, folder) = (Path::new("room"), Path::new("archive").join(DAY));
         disk.rename_new(&folder, &taken(room, DAY)).expect("renamed");
         assert!(!has_only(&disk, &taken(room, DAY), &Packed::default()).expect("looked"));
-        pack(&disk, room, DAY, &AtomicBool::new(true)).expect("stopped");
+        end_all_begun(&disk, room).expect("given back");
         assert!(top.path().join(folder).join("13/a.json").exists());
         assert_eq!(disk.list(room).expect("listed").len(), 0);
     }

@@ -10,7 +10,7 @@ use super::gather::Candidate;
 use super::notice::Notice;
 use super::trouble::Trouble;
 use super::waiting::{Due, GIVEN_BACK};
-use crate::bus::BusError;
+use crate::bus::{BusError, retention};
 
 /// How long handlers may go on after stopping was asked for.
 const HANDLERS: Duration = Duration::from_secs(6);
@@ -43,6 +43,10 @@ impl Active<'_> {
             return self.room.remove(&self.core.disk);
         }
         let packed = self.stop_packing()?;
+        if packed {
+            // Else the room would not be empty at the end.
+            retention::end_all_begun(&self.core.disk, &self.room.path)?;
+        }
         if self.relist {
             self.list_own_room()?;
         }

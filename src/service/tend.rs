@@ -39,10 +39,14 @@ impl Active<'_> {
     }
 
     fn pack(&mut self, now: Now) -> Result<(), BusError> {
-        if let Some(packing) = self.packing.take_if(|packing| packing.thread.is_finished()) {
-            self.packed(packing)?;
+        let ended = self.packing.take_if(|packing| packing.thread.is_finished());
+        let ended = ended.map_or(Ok(()), |packing| self.packed(packing));
+        if self.packing.is_some() {
+            return Ok(());
         }
-        if self.packing.is_some() || self.stop_at.is_some() || !self.dates.count() {
+        retention::end_all_begun(&self.core.disk, &self.room.path)?;
+        ended?;
+        if self.stop_at.is_some() || !self.dates.count() {
             return Ok(());
         }
         let pack_days = self.core.settings.retention.pack_days;
