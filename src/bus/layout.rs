@@ -45,6 +45,8 @@ pub const ROOM_NEW_LOG: &str = "log.new";
 pub const ROOM_LOCK: &str = "lock";
 pub const ROOM_LINE: &str = "line";
 pub const ROOM_OLD: &str = "old.";
+/// Before the name of a request whose answer is being written.
+pub const ROOM_ANSWER: &str = "answer-";
 
 /// The longest file name that the common file systems take, in bytes.
 const NAME_MAX: usize = 255;
@@ -285,6 +287,11 @@ pub fn parse_dead(name: &str) -> Option<ClaimName> {
     ClaimName::parse_tail(1, name)
 }
 
+/// The dead letter whose reason has this name: `<ticket>~<stem>.why.json`.
+pub fn parse_reason(name: &str) -> Option<ClaimName> {
+    ClaimName::parse_tail(1, &format!("{}.json", name.strip_suffix(".why.json")?))
+}
+
 /// The file name of a message delivered to an inbox: `<stem>.json`, then `<stem>~2.json` and so on.
 pub fn delivery_name(stem: &str, number: u32) -> String {
     numbered(stem, number)
@@ -434,6 +441,7 @@ mod tests {
         );
         assert_eq!(parse_dead(&claim.dead().0), Some(claim.clone()));
         assert_eq!(parse_dead(&claim.dead().1), None);
+        assert_eq!((parse_reason(&claim.dead().1), parse_reason(&claim.dead().0)), (Some(claim.clone()), None));
         let sent = ClaimName::sent(3, "m-1");
         assert_eq!(sent.to_string(), format!("1.{}@3~m-1.json", sent.ticket));
         for name in [sent.clone(), sent.part(2, "agent-b")] {

@@ -226,11 +226,12 @@ fn put_back(disk: &Disk, from: &Path, to: &Path) -> Result<(), BusError> {
     Ok(())
 }
 
-/// Ends what was begun with one entry of a room: what was to be removed goes, and a day that was taken is given back. `false`: it is nothing
-/// of that kind.
+/// Ends what was begun with one entry of a room: what was to be removed goes, an answer that was not given too (its request is there), and
+/// a day that was taken is given back. `false`: it is nothing of that kind.
 pub fn end_begun(disk: &Disk, room: &Path, entry: &Entry) -> Result<bool, BusError> {
     let (name, path) = (entry.name.to_string_lossy(), room.join(&entry.name));
-    if name.starts_with(GONE) {
+    let is_answer = name.starts_with(layout::ROOM_ANSWER) && entry.kind == EntryKind::File;
+    if name.starts_with(GONE) || is_answer {
         remove_tree_or_file(disk, &path, entry.kind)?;
     } else if let Some(day) = day_taken(&name) {
         give_back(disk, &path, day)?;

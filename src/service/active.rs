@@ -82,8 +82,8 @@ pub struct Active<'a> {
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) rates: Rates,
-    /// Dead letters that are in the room again by a request that is not answered yet.
-    pub(super) retried: Vec<ClaimName>,
+    /// Dead letters that are in the room again, or no more, by a request that is not answered yet.
+    pub(super) carried_out: Vec<ClaimName>,
     pub(super) inboxes: Inboxes,
     /// Claims in the room that nobody works on yet.
     pub(super) ready: VecDeque<Ready>,
@@ -190,7 +190,7 @@ impl<'a> Active<'a> {
             waiting,
             senders,
             rates,
-            retried: Vec::new(),
+            carried_out: Vec::new(),
             inboxes: Inboxes::default(),
             ready: ready.collect(),
             busy: Vec::new(),

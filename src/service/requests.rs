@@ -1,6 +1,7 @@
 //! What the command line asks of the active service: files in `.postroom/requests/`, answered in `.postroom/answers/`.
 //!
-//! Each request can be carried out again: what is done already is not found, and a crash in between loses nothing.
+//! Each request can be carried out again: what is done already is not found, and a crash in between loses nothing. What the crash left of
+//! it, a reason without its letter, goes then.
 
 use std::path::{Path, PathBuf};
 
@@ -79,15 +80,16 @@ impl Active<'_> {
         self.give_answer(name, &answer)?;
         publish::remove(self.disk(), &self.room, &path)?;
         let answered = request.map(|request| request.tickets).unwrap_or_default();
-        self.retried.retain(|letter| !answered.contains(&letter.ticket.to_string()));
+        self.carried_out.retain(|letter| !answered.contains(&letter.ticket.to_string()));
         Ok(())
     }
 
     fn give_answer(&self, name: &str, answer: &Answer) -> Result<(), BusError> {
         let text = serde_json::to_vec(answer).expect("our own types are always JSON");
-        let made = self.room.file(format!("answer-{name}"));
+        let made = self.room.file(format!("{}{name}", layout::ROOM_ANSWER));
         self.disk().remove_file(&made)?;
-        self.disk().create(&made, &[&text, b"\n"], Sync::Later)?;
+        let created = self.disk().create(&made, &[&text, b"\n"], Sync::Later);
+        created.map_err(|error| self.room.missing(self.disk(), error))?;
         match self.disk().rename_over(&made, &Path::new(layout::ANSWERS).join(name))? {
             Moved::Done | Moved::Taken => Ok(()),
             Moved::Gone if self.room.exists(self.disk())? => Ok(()),
@@ -97,26 +99,35 @@ impl Active<'_> {
 
     fn answer_request(&mut self, request: &Request, now: Now) -> Result<Answer, BusError> {
         let mut answer = Answer { ok: true, ..Answer::default() };
-        let letters = dead_letters(self.disk())?;
+        let (letters, reasons) = dead_letters(self.disk())?;
         for wanted in &request.tickets {
             let ticket = Ticket::parse(wanted);
-            if let Some(letter) = self.retried.iter().find(|letter| Some(letter.ticket) == ticket).cloned() {
-                self.end_retry(&letter)?;
+            if let Some(letter) = self.carried_out.iter().find(|letter| Some(letter.ticket) == ticket).cloned() {
+                self.remove_reason(&letter)?;
                 answer.done.push(wanted.clone());
                 continue;
             }
             let found = ticket.and_then(|ticket| letters.iter().find(|letter| letter.ticket == ticket));
-            let Some(letter) = found else {
-                answer.not_found.push(wanted.clone());
-                continue;
-            };
-            let done = match request.op {
-                Op::Retry => self.retry(letter, now)?,
-                Op::Purge => self.purge(letter)?,
+            let done = match (found, &request.op) {
+                (Some(letter), Op::Retry) => self.retry(letter, now)?,
+                (Some(letter), Op::Purge) => self.purge(letter)?,
+                // What was tried again has another ticket now, so only of what is removed it is known that all is as it was asked for.
+                (None, op) => self.remove_left(&reasons, ticket)? && matches!(op, Op::Purge),
             };
             if done { answer.done.push(wanted.clone()) } else { answer.not_found.push(wanted.clone()) }
         }
         Ok(answer)
+    }
+
+    /// Removes the reason of a letter that is not there: a service died, or was replaced, while it carried this request out. `false`: there
+    /// is none, or its letter is on the way to it.
+    fn remove_left(&self, reasons: &[ClaimName], ticket: Option<Ticket>) -> Result<bool, BusError> {
+        let Some(letter) = reasons.iter().find(|letter| Some(letter.ticket) == ticket) else { return Ok(false) };
+        if self.undone().any(|decision| decision.record.claim.ticket == letter.ticket) {
+            return Ok(false);
+        }
+        self.remove_reason(letter)?;
+        Ok(true)
     }
 
     /// A dead letter goes back into the room as a new message with a ticket of its own. The error reply that its sender has not taken yet
@@ -152,13 +163,13 @@ impl Active<'_> {
             self.release(letter.ticket, &sender, &id);
         }
         self.ready.push_back(Ready::new(fresh));
-        self.retried.push(letter.clone());
-        self.end_retry(letter)?;
+        self.carried_out.push(letter.clone());
+        self.remove_reason(letter)?;
         Ok(true)
     }
 
-    /// What is left of a dead letter that is in the room again.
-    fn end_retry(&self, letter: &ClaimName) -> Result<(), BusError> {
+    /// What is left of a dead letter that is in the room again, or no more.
+    fn remove_reason(&self, letter: &ClaimName) -> Result<(), BusError> {
         let (_, why_file) = letter.dead();
         publish::remove(self.disk(), &self.room, &Path::new(layout::DEAD_LETTER).join(why_file))
     }
@@ -205,7 +216,7 @@ impl Active<'_> {
     }
 
     fn purge(&mut self, letter: &ClaimName) -> Result<bool, BusError> {
-        let (file, why_file) = letter.dead();
+        let (file, _) = letter.dead();
         let dead_letter = Path::new(layout::DEAD_LETTER);
         let gone = self.room.file(format!("gone-{}-letter", letter.ticket));
         match self.disk().rename_new(&dead_letter.join(file), &gone)? {
@@ -214,16 +225,19 @@ impl Active<'_> {
             Moved::Gone if self.room.exists(self.disk())? => return Ok(false),
             Moved::Gone => return Err(BusError::RoomGone),
         }
+        self.carried_out.push(letter.clone());
         self.disk().remove_file(&gone)?;
-        publish::remove(self.disk(), &self.room, &dead_letter.join(why_file))?;
+        self.remove_reason(letter)?;
         Ok(true)
     }
 }
 
-fn dead_letters(disk: &Disk) -> Result<Vec<ClaimName>, BusError> {
-    let mut letters = Vec::new();
+/// The letters that are there, and those whose reasons are.
+fn dead_letters(disk: &Disk) -> Result<(Vec<ClaimName>, Vec<ClaimName>), BusError> {
+    let (mut letters, mut reasons) = (Vec::new(), Vec::new());
     disk.for_each(Path::new(layout::DEAD_LETTER), |name, _| {
         letters.extend(name.to_str().and_then(layout::parse_dead));
+        reasons.extend(name.to_str().and_then(layout::parse_reason));
     })?;
-    Ok(letters)
+    Ok((letters, reasons))
 }
