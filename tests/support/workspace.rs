@@ -56,6 +56,16 @@ impl Workspace {
         private_folder(&self.bus.join("inbox").join(agent));
     }
 
+    /// Puts a file anywhere in the bus, private as the service's own.
+    pub fn put(&self, path: &str, bytes: &[u8]) {
+        use std::io::Write as _;
+        let path = self.bus.join(path);
+        private_folder(path.parent().expect("a path below the bus"));
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path).expect("a new file");
+        file.write_all(bytes).expect("written");
+    }
+
     /// Drops a file as a careful writer does: under a name that is ignored, then renamed.
     pub fn drop_file(&self, name: &str, bytes: &[u8]) {
         use std::io::Write as _;

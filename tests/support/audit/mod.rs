@@ -32,6 +32,7 @@ pub enum Moment {
 struct Audit<'a> {
     bus: &'a Path,
     sent: &'a [Sent],
+    apart: &'a dyn Fn(&Path) -> bool,
     findings: Vec<String>,
 }
 
@@ -40,7 +41,12 @@ type Members = BTreeMap<String, Box<RawValue>>;
 
 /// Everything that is wrong with the bus, a sentence each. Empty: nothing is.
 pub fn audit(bus: &Path, sent: &[Sent], moment: Moment) -> Vec<String> {
-    let mut audit = Audit { bus, sent, findings: Vec::new() };
+    audit_beside(bus, sent, moment, &|_| false)
+}
+
+/// The same, but for the files that are `apart`, by their paths in the bus: those the caller looks at himself.
+pub fn audit_beside(bus: &Path, sent: &[Sent], moment: Moment, apart: &dyn Fn(&Path) -> bool) -> Vec<String> {
+    let mut audit = Audit { bus, sent, apart, findings: Vec::new() };
     audit.nothing_foreign();
     audit.nothing_at_work(moment);
     audit.nothing_open_to_others();
@@ -61,7 +67,8 @@ impl Audit<'_> {
     fn files(&self, folder: &str) -> Vec<PathBuf> {
         let below = below(&self.bus.join(folder));
         let files = below.into_iter().filter(|path| !path.is_dir());
-        files.map(|path| path.strip_prefix(self.bus).expect("below the bus").to_owned()).collect()
+        let names = files.map(|path| path.strip_prefix(self.bus).expect("below the bus").to_owned());
+        names.filter(|name| !(self.apart)(name)).collect()
     }
 
     fn bytes(&mut self, path: &Path) -> Vec<u8> {
