@@ -3,7 +3,8 @@
 //! `kill` kills it, `stop` stops it with a stand-by beside it and wakes it later, `errors` makes a system call fail;
 //! `lone` does the first two around one message that a service at rest is sent;
 //! `counting` does both to a service with an extension that keeps a number and sends.
-//! `retention` does all three while old days of the archive (`aged`) are packed and removed. `install` kills the commands that change the set of extensions, and has their calls fail; `alone` has those of one message.
+//! `retention` does all three while old days of the archive (`aged`) are packed and removed, and `letters` while dead letters are tried again
+//! and removed. `install` kills the commands that change the set of extensions, and has their calls fail; `alone` has those of one message.
 //! `harness` shows on a small stand-in program that the tracer does what the sweeps believe it does, and `auditor` that
 //! the audit finds what is wrong.
 
@@ -18,6 +19,7 @@ mod errors;
 mod harness;
 mod install;
 mod kill;
+mod letters;
 mod lone;
 mod retention;
 mod running;
