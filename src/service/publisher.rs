@@ -104,7 +104,7 @@ struct GateState {
     is_awaited: bool,
 }
 
-/// The thread begins nothing until this is dropped. What it is at goes on.
+/// The thread begins nothing until this is dropped, or somebody waits for it. What it is at goes on.
 pub struct Pause(Arc<Gate>);
 
 struct Thread {
@@ -161,7 +161,7 @@ impl Publisher {
         self.folders.borrow_mut()
     }
 
-    /// Holds up the thread. Whoever has this must not wait for it.
+    /// Holds up the thread. For speed alone: waiting for it ends the pause.
     pub fn pause(&self) -> Pause {
         self.gate.lock().is_closed = true;
         Pause(self.gate.clone())
@@ -197,8 +197,8 @@ impl Publisher {
 
     /// The next outcome; waits for it. `None`: the thread has nothing in hand.
     pub fn take(&mut self) -> Option<Outcome> {
-        debug_assert!(!self.gate.lock().is_closed, "the thread rests for whoever waits for it");
         let thread = self.thread.as_mut().filter(|_| !self.in_hand.is_empty())?;
+        self.gate.open();
         if thread.told.is_empty() {
             match thread.results.recv() {
                 Ok(told) => thread.told = told.into(),
@@ -258,6 +258,14 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn open(&self) {
+        let mut state = self.lock();
+        state.is_closed = false;
+        if state.is_awaited {
+            self.opened.notify_one();
+        }
+    }
+
     fn pass(&self) {
         let mut state = self.lock();
         while state.is_closed {
@@ -270,11 +278,7 @@ impl Gate {
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_closed = false;
-        if state.is_awaited {
-            self.0.opened.notify_one();
-        }
+        self.0.open();
     }
 }
 

@@ -22,6 +22,23 @@ fn corpus() -> Vec<(String, PathBuf)> {
     files
 }
 
+/// What must be known to answer them is counted while the batch before becomes visible.
+#[test]
+fn invalid_ones_from_agents_who_are_known_do_not_hold_up_a_flood() {
+    let bus = Session::new();
+    let bad: Vec<String> = (0..40).map(|n| format!("bad-{n}")).collect();
+    bus.know(&["bob"]).know(&bad.iter().map(String::as_str).collect::<Vec<_>>());
+    let good = (0..1_000).map(|n| (format!("{n:04}.json"), message(&format!("m-{n}"), "alice", "bob", "note", "1")));
+    let invalid = bad.iter().enumerate().map(|(n, name)| {
+        (format!("{:04}-bad.json", 20 * n), format!(r#"{{"id":"{name}","sender":"{name}","recipient":"bob"}}"#))
+    });
+    bus.write_in_order(good.chain(invalid).collect::<std::collections::BTreeMap<_, _>>());
+    let service = bus.serve();
+    bus.until("all of them", |bus| bus.ls("inbox/bob").len() == 1_000);
+    bus.until("all answers", |bus| bad.iter().all(|name| bus.ls(&format!("inbox/{name}")).len() == 1));
+    service.stop();
+}
+
 #[test]
 fn each_bad_message_is_refused_with_its_code_and_each_good_one_beside_it_is_answered() {
     let bus = Session::new();
