@@ -122,6 +122,11 @@ pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskErro
     Ok(Found::File(Opened { name: name.to_owned(), state, bytes, writers, file }))
 }
 
+/// The state of something in the drop, not opened. `None`: it is not there.
+pub fn state_of(disk: &Disk, name: &OsStr) -> Result<Option<FileState>, DiskError> {
+    Ok(disk.stat(Path::new(name))?.as_ref().map(FileState::of))
+}
+
 fn unopened(disk: &Disk, name: &OsStr) -> Result<Found, DiskError> {
     Ok(match disk.stat(Path::new(name))? {
         None => Found::Gone,

@@ -26,12 +26,19 @@ struct Pending {
     state: FileState,
     /// When it was first seen in this state; `None` while somebody writes to it.
     since: Option<Instant>,
+    /// It stands in the queue.
+    is_queued: bool,
 }
 
 impl Pending {
     /// What is left of the grace time.
     fn left(&self, grace: Duration, now: Now) -> Option<Duration> {
         self.since.map(|since| (since + grace).saturating_duration_since(now.mono))
+    }
+
+    fn is_in(&self, state: &FileState) -> bool {
+        let of = |state: &FileState| (state.inode, state.bytes, state.modified_ns, state.links);
+        of(&self.state) == of(state)
     }
 }
 
@@ -82,6 +89,7 @@ impl DropQueue {
             names.sort_unstable();
         }
         self.queue = names.into();
+        self.pending.values_mut().for_each(|pending| pending.is_queued = false);
         self.peeked = 0;
         self.urgent.clear();
         self.late.clear();
@@ -92,19 +100,32 @@ impl DropQueue {
     /// After an error: whatever was remembered of the drop is found again by the next scan. Gives back what was parked.
     pub fn forget(&mut self) -> Vec<Parked> {
         let parked = std::mem::take(&mut self.parked);
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.values_mut().for_each(|pending| pending.is_queued = false);
         *self = DropQueue { pending, ..DropQueue::default() };
         parked.into_values().flat_map(BTreeMap::into_values).collect()
     }
 
     /// An event named this file.
     pub fn push(&mut self, name: OsString) {
-        if !self.parked_names.contains(&name) && !self.blocked_names.contains(&name) {
+        let is_queued = |pending: &mut Pending| std::mem::replace(&mut pending.is_queued, true);
+        if !self.parked_names.contains(&name)
+            && !self.blocked_names.contains(&name)
+            && !self.pending.get_mut(&name).is_some_and(is_queued)
+        {
             self.queue.push_back(name);
         }
     }
 
     pub fn pop(&mut self) -> Option<OsString> {
+        let name = self.next()?;
+        if let Some(pending) = self.pending.get_mut(&name) {
+            pending.is_queued = false;
+        }
+        Some(name)
+    }
+
+    fn next(&mut self) -> Option<OsString> {
         if let Some((_, name)) = self.urgent.pop_first() {
             return Some(name);
         }
@@ -158,17 +179,25 @@ impl DropQueue {
 
     /// Notes that a file is not ready. `true`: it has now been as it is for the whole of `grace`.
     pub fn not_ready(&mut self, name: &OsStr, state: FileState, grace: Duration, now: Now) -> bool {
-        let pending = self.pending.entry(name.to_owned()).or_insert(Pending { state, since: None });
-        let same = (pending.state.inode, pending.state.bytes, pending.state.modified_ns, pending.state.links)
-            == (state.inode, state.bytes, state.modified_ns, state.links);
-        let since = pending.since.filter(|_| same).unwrap_or(now.mono);
-        *pending = Pending { state, since: Some(since) };
+        let new = Pending { state, since: None, is_queued: false };
+        let pending = self.pending.entry(name.to_owned()).or_insert(new);
+        let since = pending.since.filter(|_| pending.is_in(&state)).unwrap_or(now.mono);
+        (pending.state, pending.since) = (state, Some(since));
         now.mono.saturating_duration_since(since) >= grace
     }
 
     /// Somebody writes to it: the grace time begins when that ends.
     pub fn being_written(&mut self, name: &OsStr, state: FileState) {
-        self.pending.insert(name.to_owned(), Pending { state, since: None });
+        self.pending.insert(name.to_owned(), Pending { state, since: None, is_queued: false });
+    }
+
+    /// Is this file as it was when it was found not to be ready, and is there grace left? Then it need not be read again. One that somebody
+    /// has opened and not changed yet is met at the end of the grace.
+    pub fn is_unchanged(&self, disk: &Disk, name: &OsStr, grace: Duration, now: Now) -> bool {
+        let Some(pending) = self.pending.get(name) else { return false };
+        let has_grace = pending.left(grace, now).is_some_and(|left| !left.is_zero());
+        // What cannot be looked at now is told of by the look that follows.
+        has_grace && claim::state_of(disk, name).is_ok_and(|state| state == Some(pending.state))
     }
 
     /// The file was taken, or is gone.
@@ -178,7 +207,17 @@ impl DropQueue {
 
     /// Has every pending file looked at again.
     pub fn look_again(&mut self) {
-        self.queue.extend(self.pending.keys().cloned());
+        self.look_again_at(|_| true);
+    }
+
+    /// Each stands in the queue once, however often it is asked for.
+    fn look_again_at(&mut self, is_wanted: impl Fn(&Pending) -> bool) {
+        for (name, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_queued) {
+            if is_wanted(pending) {
+                pending.is_queued = true;
+                self.queue.push_back(name.clone());
+            }
+        }
     }
 
     pub fn has_pending(&self) -> bool {
@@ -187,9 +226,7 @@ impl DropQueue {
 
     /// Has every pending file looked at again that has not been seen to change for the whole grace time.
     pub fn look_at_still(&mut self, grace: Duration, now: Now) {
-        let is_still = |pending: &Pending| pending.left(grace, now).is_some_and(|left| left.is_zero());
-        let still = self.pending.iter().filter(|(_, pending)| is_still(pending));
-        self.queue.extend(still.map(|(name, _)| name.clone()));
+        self.look_again_at(|pending| pending.left(grace, now).is_some_and(|left| left.is_zero()));
     }
 
     /// How long until a pending file has been still for the whole grace time. One that is being written needs no look: its
@@ -257,4 +294,41 @@ fn by_change_time(disk: &Disk, names: Vec<OsString>) -> Result<Vec<OsString>, Bu
     }
     dated.sort_unstable();
     Ok(dated.into_iter().map(|(_, name)| name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    fn at(start: Now, seconds: u64) -> Now {
+        Now { mono: start.mono + Duration::from_secs(seconds), ..start }
+    }
+
+    #[test]
+    fn what_is_not_ready_stands_in_the_queue_once_and_is_read_again_when_it_has_changed_or_its_grace_is_over() {
+        let bus = tempfile::tempdir().expect("a folder");
+        let (disk, name, start) = (Disk::open(bus.path()).expect("opened"), OsString::from("a.json"), Now::get());
+        let write = |text: &str| {
+            std::fs::write(bus.path().join(&name), text).expect("written");
+            claim::state_of(&disk, &name).expect("looked").expect("there")
+        };
+        let mut queue = DropQueue::default();
+        assert!(!queue.not_ready(&name, write("{"), GRACE, start));
+        for _ in 0..3 {
+            queue.look_again();
+            queue.look_at_still(GRACE, at(start, 5));
+            queue.push(name.clone());
+        }
+        assert_eq!((queue.pop(), queue.pop()), (Some(name.clone()), None));
+        queue.look_again();
+        assert_eq!(queue.len(), 1, "it was taken out, so it may be asked for");
+        assert!(queue.is_unchanged(&disk, &name, GRACE, at(start, 4)));
+        assert!(!queue.is_unchanged(&disk, &name, GRACE, at(start, 5)));
+        assert!(queue.not_ready(&name, claim::state_of(&disk, &name).unwrap().unwrap(), GRACE, at(start, 5)));
+        write("{}");
+        assert!(!queue.is_unchanged(&disk, &name, GRACE, at(start, 4)));
+        assert!(!queue.is_unchanged(&disk, OsStr::new("b.json"), GRACE, at(start, 4)), "nothing is known of it");
+    }
 }

@@ -19,8 +19,11 @@ use crate::policy::Refused;
 /// After an error a message in `deferred/` is tried again so much later.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A batch is closed when the messages in it have this many bytes together.
+/// A batch is closed when so many bytes were read for it.
 const BATCH_BYTES: u64 = 8 << 20;
+
+/// In one pass at most so many names of the drop are looked at, whatever is found: between two there is a sign of life.
+const LOOKS: usize = 4 * BATCH;
 
 /// Something to be claimed, or claimed already.
 #[derive(Debug)]
@@ -98,16 +101,16 @@ impl Active<'_> {
                 Err(error) => return Err(error),
             }
         }
-        while candidates.len() < BATCH && bytes < BATCH_BYTES {
+        for _ in 0..LOOKS {
+            if candidates.len() >= BATCH || bytes >= BATCH_BYTES {
+                break;
+            }
             let Some((name, from)) = self.next_in_drop() else { break };
             match self.look_at(name, from, now) {
-                Ok(Some(candidate)) => {
-                    if let Candidate::Dropped { opened, .. } = &candidate {
-                        bytes += opened.state.bytes;
-                    }
-                    candidates.push(candidate);
+                Ok((read, candidate)) => {
+                    bytes += read;
+                    candidates.extend(candidate);
                 }
-                Ok(None) => {}
                 Err(BusError::RoomGone) => return Err(BusError::RoomGone),
                 // One file that cannot be read must not hold up the others: the next scan finds it again.
                 Err(error) => refused = Some(error),
@@ -239,26 +242,32 @@ impl Active<'_> {
         })
     }
 
-    /// Looks at a file in the drop: a candidate, or a reason to leave it there.
-    fn look_at(&mut self, name: OsString, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
-        let max = self.core.settings.bus.max_message_bytes;
-        let found = claim::open(self.disk(), &name, max)?;
-        match found {
-            Found::Gone | Found::Folder => self.drop.settled(&name),
-            Found::NotAFile(state) => return Ok(Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE))),
-            // Its writer may set the rights after the name.
-            Found::Unreadable(state) => return Ok(self.unfit_after_grace(name, state, UNREADABLE_REFUSAL, now)),
-            Found::BeingWritten(state) => self.drop.being_written(&name, state),
-            Found::TooLarge(state, _) => {
-                return Ok(self.unfit_after_grace(name, state, || too_large(state.bytes, max), now));
-            }
-            Found::File(opened) if claim::has_other_links(&opened.state) => {
-                let state = opened.state;
-                return Ok(self.unfit_after_grace(name, state, || refusal(Code::NotARegularFile, HARD_LINK), now));
-            }
-            Found::File(opened) => return self.parse(opened, from, now),
+    /// Looks at a file in the drop: how many bytes were read, and a candidate, if it need not be left there.
+    fn look_at(&mut self, name: OsString, from: Place, now: Now) -> Result<(u64, Option<Candidate>), BusError> {
+        let settings = &self.core.settings.bus;
+        let (max, grace) = (settings.max_message_bytes, Duration::from_millis(settings.grace_ms));
+        if self.drop.is_unchanged(self.disk(), &name, grace, now) {
+            return Ok((0, None));
         }
-        Ok(None)
+        let candidate = match claim::open(self.disk(), &name, max)? {
+            Found::Gone | Found::Folder => {
+                self.drop.settled(&name);
+                None
+            }
+            Found::BeingWritten(state) => {
+                self.drop.being_written(&name, state);
+                None
+            }
+            Found::NotAFile(state) => Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE)),
+            // Its writer may set the rights after the name.
+            Found::Unreadable(state) => self.unfit_after_grace(name, state, UNREADABLE_REFUSAL, now),
+            Found::TooLarge(state, _) => self.unfit_after_grace(name, state, || too_large(state.bytes, max), now),
+            Found::File(opened) if claim::has_other_links(&opened.state) => {
+                self.unfit_after_grace(name, opened.state, || refusal(Code::NotARegularFile, HARD_LINK), now)
+            }
+            Found::File(opened) => return Ok((opened.state.bytes, self.parse(opened, from, now)?)),
+        };
+        Ok((0, candidate))
     }
 
     fn parse(&mut self, mut opened: Opened, from: Place, now: Now) -> Result<Option<Candidate>, BusError> {
