@@ -120,8 +120,8 @@ impl Recv {
         }
         by_age.sort_unstable();
         for moment in by_age.chunk_by(|(one, _), (other, _)| one == other) {
-            for path in in_order(disk, moment.iter().map(|(_, path)| path.clone()).collect())? {
-                let Some(message) = read(disk, &path)? else { continue };
+            for path in in_order(view, moment.iter().map(|(_, path)| path.clone()).collect())? {
+                let Some(message) = read(view, &path)? else { continue };
                 if let Some(lease) = Lease::take(disk, &self.agent, &path)? {
                     return Ok(Some((lease, message)));
                 }
@@ -147,20 +147,21 @@ impl Recv {
     }
 }
 
-/// `None`: it is gone, or no message. After a power cut a file may be cut short until the service has written it again: left alone.
-fn read(disk: &Disk, path: &Path) -> Result<Option<Message>, Failure> {
-    let Some(text) = disk.read(path, MESSAGE_MAX)? else { return Ok(None) };
+/// `None`: it is gone, or no message. After a power cut a file may be cut short until the service has written it again: left alone. So is
+/// whatever else somebody put there.
+fn read(view: &View, path: &Path) -> Result<Option<Message>, Failure> {
+    let Some(text) = view.read_ours(path, MESSAGE_MAX)? else { return Ok(None) };
     Ok(Message::parse(text, Given { file_identity: (0, 0), now_ms: 0 }).ok())
 }
 
 /// Files of one time, in the order in which their messages were claimed.
-fn in_order(disk: &Disk, mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
+fn in_order(view: &View, mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
     if paths.len() < 2 {
         return Ok(paths);
     }
     let mut tickets = HashMap::with_capacity(paths.len());
     for path in &paths {
-        let message = read(disk, path)?;
+        let message = read(view, path)?;
         let stated = message.as_ref().and_then(Message::stated_delivery_text).and_then(Delivery::stated_ticket);
         tickets.insert(path.clone(), stated);
     }

@@ -171,9 +171,16 @@ fn what_does_not_parse_is_left_alone() {
     bus.deliver("me", "0.json", "");
     bus.deliver("me", "1.json", "{\"id\":");
     bus.deliver("me", "2.json", &message("whole", "me"));
+    // Larger than any message, without rights, and a link.
+    let huge = std::fs::File::create(bus.path("inbox/me/huge.json")).expect("made");
+    huge.set_len((1 << 30) + 1).expect("sparse");
+    bus.deliver("me", "closed.json", "{}");
+    let no_rights = std::os::unix::fs::PermissionsExt::from_mode(0);
+    std::fs::set_permissions(bus.path("inbox/me/closed.json"), no_rights).expect("set");
+    std::os::unix::fs::symlink("/etc/hostname", bus.path("inbox/me/link.json")).expect("linked");
     assert_eq!(bus.run(&["recv", "me"]).ok().json()["id"], "whole");
     bus.run(&["recv", "me"]).fails_with(6);
-    assert_eq!(bus.names("inbox/me"), ["0.json", "1.json"]);
+    assert_eq!(bus.names("inbox/me"), ["0.json", "1.json", "closed.json", "huge.json", "link.json"]);
 }
 
 #[test]
