@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::disk::DiskError;
+use super::disk::{Disk, DiskError};
 
 /// What is known of the file system under a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub enum Verdict {
     Fit,
     /// It cannot be trusted with a bus; `what` completes "… is on".
     Unfit { what: String },
+}
+
+/// How many bytes can still be written to the bus by whom the service runs as. `None`: the system does not say.
+pub fn free_bytes(disk: &Disk) -> Option<u64> {
+    let stat = rustix::fs::fstatvfs(disk.root()).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Judges the file system that `path` is on. If it does not exist yet, its nearest parent that does is judged.

@@ -1,4 +1,5 @@
-//! How much may wait. Over a limit a message is refused as `rate-limited`; nothing that waits already is touched.
+//! How much may wait. Over a limit a message is refused as `rate-limited`, and as `resource-limit` where the disk has no room for its
+//! copies; nothing that waits already is touched.
 
 use super::Refused;
 use super::settings::Limits;
@@ -56,9 +57,36 @@ pub fn admit(limits: &Limits, load: &Load, bytes: u64) -> Result<(), Refused> {
     Ok(())
 }
 
+/// The bytes of so many copies of a message of `bytes` bytes.
+pub fn copies(bytes: u64, recipients: usize) -> u64 {
+    bytes.saturating_mul(recipients as u64)
+}
+
+/// Do the copies of one message fit on the disk, of which `free` bytes are free? Waiting for room would be waiting for what its own copies
+/// have taken, and hold up everybody.
+pub fn room_for_copies(bytes: u64, recipients: usize, free: u64) -> Result<(), Refused> {
+    let needed = copies(bytes, recipients);
+    if needed <= free {
+        return Ok(());
+    }
+    let text = format!("its {recipients} deliveries need {needed} bytes, and {free} are free on the disk");
+    Err(Refused::new(Code::ResourceLimit, text).with_hint("make room, then `postroom dead-letter retry`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_that_the_disk_has_no_room_for_are_refused() {
+        assert_eq!(room_for_copies(4, 3, 12), Ok(()));
+        let refused = room_for_copies(4, 3, 11).expect_err("one byte more than there are");
+        assert_eq!(
+            (refused.code, refused.message.contains("need 12 bytes, and 11 are free")),
+            (Code::ResourceLimit, true)
+        );
+        assert!(room_for_copies(u64::MAX, 64, u64::MAX - 1).is_err());
+    }
 
     #[test]
     fn each_limit_refuses_one_more_and_zero_refuses_nothing() {

@@ -11,7 +11,7 @@ use super::waiting::Due;
 use crate::bus::ids::Seen;
 use crate::bus::layout::Ticket;
 use crate::bus::record::Target;
-use crate::bus::{BusError, disk, layout};
+use crate::bus::{BusError, disk, file_system, layout};
 use crate::message::{Action, AgentId, Code, Envelope, Message, MessageId, Recipient};
 use crate::policy::limits::{self, Load};
 use crate::policy::reply::{self, Asked};
@@ -118,6 +118,7 @@ impl Active<'_> {
             Ok(reply::Standing::Again) => return Ok(Verdict::Duplicate(None)),
             Err(refused) => return Ok(Verdict::Refuse(refused)),
         };
+        self.look_at_recipients(claimed)?;
         let route = match route::route(message, claimed.part.as_ref(), &self.who(now)) {
             // Whoever asked is known for the answers to his message, whatever has become of his inbox.
             Err(refused) if answers.is_some() && refused.code == Code::UnknownRecipient => match message.recipient() {
@@ -133,12 +134,35 @@ impl Active<'_> {
         if let Err(refused) = self.admit(claimed, Some(&route), now)? {
             return Ok(Verdict::Refuse(refused));
         }
+        if let Some(refused) = self.does_not_fit(claimed, &route) {
+            return Ok(Verdict::Refuse(refused));
+        }
         // Last: what is refused takes nobody's turn.
         let turn = self.wait_for_turn(claimed, now);
         if !turn.is_zero() {
             return Ok(Verdict::Wait(Due::Turn(now.mono + turn, message.priority()), "its sender's rate"));
         }
         Ok(Verdict::Go(Checked { route, hops, answers }))
+    }
+
+    /// A message whose copies are more than the disk has room for.
+    fn does_not_fit(&self, claimed: &Claimed, route: &Route) -> Option<Refused> {
+        let Route::Split(recipients) = route else { return None };
+        let undecided = self.unsettled.iter().map(|decision| limits::copies(decision.bytes, decision.parts.len()));
+        let free = file_system::free_bytes(&self.core.disk)?.saturating_sub(undecided.sum());
+        limits::room_for_copies(claimed.claim.state.bytes, recipients.len(), free).err()
+    }
+
+    /// Who is known is not to be answered where the disk does not tell. Each is looked at once in a batch, so this costs nothing.
+    fn look_at_recipients(&self, claimed: &Claimed) -> Result<(), BusError> {
+        let named = match (&claimed.part, claimed.message.recipient()) {
+            (Some(part), _) => std::slice::from_ref(part),
+            (None, Recipient::One(one)) => std::slice::from_ref(one),
+            (None, Recipient::Many(many)) => many,
+            (None, Recipient::All) => &[],
+        };
+        let is_agent = |name: &&AgentId| !name.is_postroom() && self.lanes.host().package(name.as_str()).is_none();
+        named.iter().filter(is_agent).try_for_each(|name| self.inbox_state(name).map(drop))
     }
 
     /// How long it has to wait because its sender sends faster than it may.
@@ -418,7 +442,7 @@ impl Who for Present<'_> {
         match self.active.inbox_state(name) {
             Ok(InboxState::Folder) => Standing::Agent,
             Ok(InboxState::Absent) if self.active.registry.contains(name) => Standing::Agent,
-            // Nothing can be delivered there. (An error of the disk stops the pass at its next step anyway.)
+            // Nothing can be delivered there. (That it cannot be looked at now, `look_at_recipients` has met.)
             Ok(InboxState::Absent | InboxState::Unusable) | Err(_) => Standing::Unknown,
         }
     }

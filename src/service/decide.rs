@@ -154,14 +154,16 @@ impl Active<'_> {
 
     /// A free name in an inbox. For the limits the file and its inbox are there from now on: one batch must not go beyond them.
     pub(super) fn inbox_target(&mut self, agent: &AgentId, stem: String) -> Result<Target, BusError> {
-        if self.inbox_state(agent)? == InboxState::Absent {
+        let state = self.inbox_state(agent)?;
+        let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
+        let target = self.inbox_names.choose(&self.core.disk, target)?;
+        if state == InboxState::Absent {
             self.inboxes.folder_made();
             self.inbox_states.borrow_mut().insert(agent.clone(), InboxState::Folder);
             self.coming.insert(agent.clone());
         }
         self.inboxes.delivered(agent.as_str());
-        let target = Target::Inbox { agent: agent.to_string(), stem, number: 1 };
-        self.inbox_names.choose(&self.core.disk, target)
+        Ok(target)
     }
 
     /// It is put into an agent's inbox: as a message, or as the answer to one.

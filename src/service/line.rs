@@ -9,7 +9,7 @@ use crate::policy::route::Route;
 
 use super::active::{Active, Ready};
 use super::check::{Answers, Checked, Verdict, expired};
-use super::claimed::Claimed;
+use super::claimed::{Claimed, Key};
 use super::clock::Now;
 use super::decide::{Decision, Handler};
 use super::drop_queue::BATCH;
@@ -18,6 +18,22 @@ use super::lanes::Job;
 
 /// So many files that were read are closed only when what is to be answered is answered.
 const KEPT_OPEN: usize = 4;
+
+/// What is needed of a claimed message to look at it again later.
+struct Aside {
+    ready: Ready,
+    /// What is in flight of it.
+    key: Option<Key>,
+}
+
+impl Aside {
+    fn of(claimed: &Claimed) -> Aside {
+        let name = claimed.claim.name.clone();
+        let key = name.ticket.part.is_none().then(|| claimed.key());
+        let (suspect, waited_until, earlier) = (claimed.suspect, claimed.waited_until, claimed.earlier.clone());
+        Aside { ready: Ready { name, suspect, waited_until, earlier }, key }
+    }
+}
 
 impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
@@ -31,51 +47,47 @@ impl Active<'_> {
         self.wait_for_publisher(BATCH, now)?;
         if self.stop_at.is_none() && self.may_claim() {
             for claimed in self.claim_batch(now)? {
-                let Checked { route, hops, answers } = match self.check(&claimed, now) {
-                    Ok(Verdict::Go(checked)) => checked,
+                let aside = Aside::of(&claimed);
+                match self.decide(claimed, now) {
+                    // One message must not hold up the others.
                     Err(error @ BusError::Disk(_)) => {
-                        self.put_aside(&claimed);
+                        self.put_aside(aside);
                         self.one_failed(&error, now);
-                        continue;
                     }
-                    Err(error) => return Err(error),
-                    Ok(verdict) => {
-                        self.decide_unhandled(claimed, verdict, now)?;
-                        continue;
-                    }
-                };
-                let alive = self.registry.seen(claimed.message.sender(), now.wall_ms);
-                let mut decision = match route {
-                    Route::Inbox(agent) => self.delivered(claimed, &agent, hops, answers, now)?,
-                    Route::Split(recipients) => self.split(claimed, &recipients, hops, now),
-                    Route::Control => self.handle_control(claimed, hops, now)?,
-                    Route::Extension(extension) => {
-                        self.enter_lane(claimed, extension, hops, answers, now)?;
-                        continue;
-                    }
-                };
-                decision.note_alive(alive);
-                self.unsettled.push(decision);
+                    done => done?,
+                }
             }
         }
         self.start_handlers(1, now)?;
         self.settle(now)
     }
 
+    /// Checks a claimed message and decides what becomes of it, or gives it to its extension.
+    fn decide(&mut self, claimed: Claimed, now: Now) -> Result<(), BusError> {
+        let Checked { route, hops, answers } = match self.check(&claimed, now)? {
+            Verdict::Go(checked) => checked,
+            verdict => return self.decide_unhandled(claimed, verdict, now),
+        };
+        let alive = self.registry.seen(claimed.message.sender(), now.wall_ms);
+        let mut decision = match route {
+            Route::Inbox(agent) => self.delivered(claimed, &agent, hops, answers, now)?,
+            Route::Split(recipients) => self.split(claimed, &recipients, hops, now),
+            Route::Control => self.handle_control(claimed, hops, now)?,
+            Route::Extension(extension) => return self.enter_lane(claimed, extension, hops, answers, now),
+        };
+        decision.note_alive(alive);
+        self.unsettled.push(decision);
+        Ok(())
+    }
+
     /// Something that must be known of it cannot be read now: it is looked at again with the next scan.
-    fn put_aside(&mut self, claimed: &Claimed) {
-        if claimed.claim.name.ticket.part.is_none() {
-            let key = claimed.key();
+    fn put_aside(&mut self, Aside { ready, key }: Aside) {
+        if let Some(key) = key {
             self.in_flight.remove(&key);
             self.drop.unblock(&key);
         }
-        self.alone = self.alone.take().filter(|name| *name != claimed.claim.name);
-        self.busy.push(Ready {
-            name: claimed.claim.name.clone(),
-            suspect: claimed.suspect,
-            waited_until: claimed.waited_until,
-            earlier: claimed.earlier.clone(),
-        });
+        self.alone = self.alone.take().filter(|name| *name != ready.name);
+        self.busy.push(ready);
     }
 
     /// What there is to work on, claimed. Nothing is published meanwhile: the kernel makes renames across folders one after the other, and two

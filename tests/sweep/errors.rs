@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use postroom::bus::layout;
+
 use crate::cases::{Verdict, each};
 use crate::running::{LONG, Scene};
 use crate::support::trace::{Aim, Ending, Fault, Kind, Plan, Scope, Step, Traced};
@@ -23,6 +25,7 @@ struct Case {
 fn faults(step: &Step) -> Vec<Fault> {
     let mut errors = match (step.kind, step.call) {
         (Kind::Reads, "read" | "pread64" | "getdents64") => vec![libc::EIO, libc::EINTR],
+        (Kind::Reads, "newfstatat" | "fstat") => vec![libc::EIO],
         (Kind::Reads, _) => vec![libc::EIO, libc::EMFILE, libc::ENFILE, libc::EINTR],
         (Kind::Grows | Kind::Changes, "openat" | "openat2" | "open") => {
             vec![libc::EIO, libc::EMFILE, libc::ENOSPC, libc::EROFS, libc::EINTR]
@@ -116,8 +119,11 @@ fn failed_at(durability: Durability, case: &Case) -> Verdict {
 /// A service that cannot even open its bus may say so and end: it runs from the moment at which it says who is active.
 /// An interruption is no reason.
 fn is_refusal_to_start(case: &Case, said: &str) -> bool {
-    let is_open = case.what.ends_with(" .") || case.what.ends_with(" .postroom/format");
-    is_open && case.fault != Fault::Errno(libc::EINTR) && !said.contains("active") && said.contains("error: ")
+    let of_its_opening = |path: &str| path == "." || path == layout::FORMAT || layout::FOLDERS.contains(&path);
+    case.what.rsplit(' ').next().is_some_and(of_its_opening)
+        && case.fault != Fault::Errno(libc::EINTR)
+        && !said.contains("active")
+        && said.contains("error: ")
 }
 
 fn runs_still(scene: &mut Scene, service: &Traced) {

@@ -135,6 +135,8 @@ fn reading() -> Vec<Call> {
         call("read", libc::SYS_read, Shape::Descriptor, Kind::Reads),
         call("pread64", libc::SYS_pread64, Shape::Descriptor, Kind::Reads),
         call("getdents64", libc::SYS_getdents64, Shape::Descriptor, Kind::Reads),
+        call("newfstatat", libc::SYS_newfstatat, Shape::At, Kind::Reads),
+        call("fstat", libc::SYS_fstat, Shape::Descriptor, Kind::Reads),
     ]
 }
 
