@@ -74,6 +74,18 @@ pub struct DropQueue {
 impl DropQueue {
     /// Lists the drop. What waits for a reason keeps waiting.
     pub fn scan(&mut self, disk: &Disk) -> Result<(), BusError> {
+        let names = self.list(disk)?;
+        let later = if names.is_empty() { Vec::new() } else { self.list(disk)? };
+        self.queue = in_order(disk, names, later)?.into();
+        self.pending.values_mut().for_each(|pending| pending.is_queued = false);
+        self.peeked = 0;
+        self.urgent.clear();
+        self.late.clear();
+        self.for_checkpoint.clear();
+        Ok(())
+    }
+
+    fn list(&self, disk: &Disk) -> Result<Vec<OsString>, BusError> {
         let mut names: Vec<OsString> = Vec::new();
         claim::for_each_drop(disk, |name| {
             if !self.pending.contains_key(name)
@@ -83,18 +95,7 @@ impl DropQueue {
                 names.push(name.to_owned());
             }
         })?;
-        if names.len() > BATCH {
-            names = by_change_time(disk, names)?;
-        } else {
-            names.sort_unstable();
-        }
-        self.queue = names.into();
-        self.pending.values_mut().for_each(|pending| pending.is_queued = false);
-        self.peeked = 0;
-        self.urgent.clear();
-        self.late.clear();
-        self.for_checkpoint.clear();
-        Ok(())
+        Ok(names)
     }
 
     /// After an error: whatever was remembered of the drop is found again by the next scan. Gives back what was parked.
@@ -285,15 +286,34 @@ impl DropQueue {
     }
 }
 
-fn by_change_time(disk: &Disk, names: Vec<OsString>) -> Result<Vec<OsString>, BusError> {
+/// The names of a listing in the order of their change times, if they are more than are put in order when they are read; with those that it
+/// missed. `later`: the names of a listing that was begun when that one had ended.
+///
+/// A listing is no snapshot: it can miss a file that was dropped while it went on, and have one that was dropped after that. Whatever is older
+/// than a file of the first listing was there before the second began, so that one has it. What is younger is left to the next.
+fn in_order(disk: &Disk, mut names: Vec<OsString>, later: Vec<OsString>) -> Result<Vec<OsString>, BusError> {
+    let known: HashSet<&OsString> = names.iter().collect();
+    let missed: Vec<OsString> = later.iter().filter(|name| !known.contains(name)).cloned().collect();
+    if missed.is_empty() && names.len() <= BATCH {
+        names.sort_unstable();
+        return Ok(names);
+    }
+    let mut dated = with_change_times(disk, names)?;
+    let youngest = dated.iter().map(|(changed_ns, _)| *changed_ns).max();
+    let missed = with_change_times(disk, missed)?.into_iter();
+    dated.extend(missed.filter(|(changed_ns, _)| Some(*changed_ns) <= youngest));
+    dated.sort_unstable();
+    Ok(dated.into_iter().map(|(_, name)| name).collect())
+}
+
+fn with_change_times(disk: &Disk, names: Vec<OsString>) -> Result<Vec<(i128, OsString)>, BusError> {
     let mut dated = Vec::with_capacity(names.len());
     for name in names {
         // Gone meanwhile: not there to be ordered.
-        let Some(stat) = disk.stat(name.as_ref())? else { continue };
-        dated.push((i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec), name));
+        let Some(state) = claim::state_of(disk, &name)? else { continue };
+        dated.push((state.changed_ns, name));
     }
-    dated.sort_unstable();
-    Ok(dated.into_iter().map(|(_, name)| name).collect())
+    Ok(dated)
 }
 
 #[cfg(test)]
@@ -304,6 +324,29 @@ mod tests {
 
     fn at(start: Now, seconds: u64) -> Now {
         Now { mono: start.mono + Duration::from_secs(seconds), ..start }
+    }
+
+    #[test]
+    fn a_listing_that_missed_what_is_older_is_completed_and_what_is_younger_waits_for_the_next() {
+        let bus = tempfile::tempdir().expect("a folder");
+        let disk = Disk::open(bus.path()).expect("opened");
+        let mut before = 0;
+        for name in ["c", "b", "a"] {
+            // Each in a later tick of the clock than the one before.
+            let changed = || {
+                std::fs::write(bus.path().join(name), "").expect("written");
+                claim::state_of(&disk, OsStr::new(name)).expect("looked").expect("there").changed_ns
+            };
+            before = std::iter::repeat_with(changed).find(|changed| *changed > before).expect("without end");
+        }
+        let order = |names: &[&str], later: &[&str]| -> Vec<String> {
+            let [names, later] = [names, later].map(|names| names.iter().map(OsString::from).collect());
+            let order = in_order(&disk, names, later).expect("looked");
+            order.into_iter().map(|name| name.into_string().expect("text")).collect()
+        };
+        assert_eq!(order(&["b"], &["a", "b", "c"]), ["c", "b"]);
+        assert_eq!(order(&["b"], &["a", "gone"]), ["b"]);
+        assert_eq!(order(&["b", "c"], &["c"]), ["b", "c"], "few are put in order when they are read");
     }
 
     #[test]
