@@ -84,11 +84,15 @@ fn mentions(line: &[u8], words: &BTreeSet<String>) -> bool {
     std::str::from_utf8(line).is_ok_and(|line| words.iter().any(|word| line.contains(word.as_str())))
 }
 
-/// Each step once: of two lines for one, that of the higher term. In the order of time.
+/// Each step once: of two lines for one, that of the higher term. In the order of time. An attempt can wait more than once.
 fn once(lines: Vec<JournalLine>) -> Vec<JournalLine> {
     let mut kept: HashMap<(String, u32, String), JournalLine> = HashMap::new();
     for line in lines {
-        let key = (line.ticket.clone(), line.attempt, line.step.clone());
+        let step = match line.step.as_str() {
+            "deferred" | "held" => format!("{} at {}", line.step, line.at),
+            step => step.to_owned(),
+        };
+        let key = (line.ticket.clone(), line.attempt, step);
         match kept.get(&key) {
             Some(other) if other.term >= line.term => {}
             Some(_) | None => {
