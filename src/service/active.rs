@@ -49,11 +49,27 @@ pub struct Ready {
     /// It was deferred until then, Unix milliseconds.
     pub waited_until: Option<u64>,
     pub earlier: Vec<EarlierAttempt>,
+    /// Has its sender's rate been asked?
+    pub turn: Turn,
+}
+
+/// Whether a message has had its turn by its sender's rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Or needs none.
+    Had,
+    /// It was claimed from the drop, and nothing more is known.
+    Unknown,
 }
 
 impl Ready {
     pub fn new(name: ClaimName) -> Ready {
-        Ready { name, suspect: false, waited_until: None, earlier: Vec::new() }
+        Ready { name, suspect: false, waited_until: None, earlier: Vec::new(), turn: Turn::Had }
+    }
+
+    /// One that was claimed, but not decided by whoever claimed it.
+    pub fn undecided(name: ClaimName) -> Ready {
+        Ready { turn: Turn::Unknown, ..Ready::new(name) }
     }
 }
 
@@ -150,7 +166,7 @@ impl<'a> Active<'a> {
         let instance = room.uuid.simple().to_string()[24..].to_owned();
         let mut journal = Journal::new(instance, room.term);
         let days = retention::newest_days(disk)?;
-        let dates = Dates::begin(now, &days);
+        let dates = Dates::begin(now, &days, settings.shortest_days());
         let mut calendar = Calendar::begin(days.into_iter().next());
         calendar.set(now.wall_ms, dates.belief());
         let mut ids = Ids::load(disk, &room, settings.bus.dedup_days, now.wall_ms)?;
@@ -174,7 +190,7 @@ impl<'a> Active<'a> {
         let room = Arc::new(room);
         let publisher = Publisher::new(core.disk.clone(), room.clone(), core.wake.clone());
         let ready = recovered.adopted.into_iter();
-        let ready = ready.map(|adopted| Ready { suspect: adopted.suspect, ..Ready::new(adopted.name) });
+        let ready = ready.map(|adopted| Ready { suspect: adopted.suspect, ..Ready::undecided(adopted.name) });
         let mut active = Active {
             core,
             room,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::active::Active;
+use super::active::{Active, Turn};
 use super::claimed::Claimed;
 use super::clock::Now;
 use super::decide::Decision;
@@ -167,10 +167,11 @@ impl Active<'_> {
 
     /// How long it has to wait because its sender sends faster than it may.
     fn wait_for_turn(&mut self, claimed: &Claimed, now: Now) -> Duration {
-        // What comes from the room has had its turn, and so has what waited for it; what waited for a date has not.
+        // What waited for its turn has had it; what waited for a date has not.
         let waited_for_date = claimed.waited_until.is_some() && claimed.waited_until == claimed.message.not_before();
-        let is_first = claimed.claim.name.attempt == 1 && claimed.claim.name.sent.is_none();
-        if claimed.known && !(waited_for_date && is_first) {
+        let name = &claimed.claim.name;
+        let is_first = name.attempt == 1 && name.sent.is_none() && name.ticket.part.is_none();
+        if !is_first || !(waited_for_date || claimed.turn == Turn::Unknown) {
             return Duration::ZERO;
         }
         let per_second = self.core.settings.limits.per_sender_per_second;
@@ -199,7 +200,7 @@ impl Active<'_> {
     fn killed_too_often(&self, claimed: &Claimed) -> Option<Refused> {
         let attempts = self.core.settings.retry.attempts;
         (claimed.suspect && claimed.claim.name.attempt > attempts).then(|| {
-            Refused::new(Code::Internal, format!("the service ended {attempts} times while handling it"))
+            Refused::new(Code::Internal, format!("it was begun {attempts} times, and at the last the service ended"))
                 .with_hint("look at the handler; `postroom dead-letter retry` tries again")
         })
     }

@@ -1,5 +1,6 @@
 //! A claimed message as the service works with it.
 
+use super::active::Turn;
 use crate::bus::claim::Claim;
 use crate::bus::record::EarlierAttempt;
 use crate::message::{AgentId, Message, MessageId, Recipient};
@@ -19,6 +20,7 @@ pub struct Claimed {
     pub known: bool,
     /// It was deferred until then, Unix milliseconds.
     pub waited_until: Option<u64>,
+    pub turn: Turn,
     pub earlier: Vec<EarlierAttempt>,
 }
 

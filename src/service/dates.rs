@@ -17,7 +17,7 @@ use crate::bus::time;
 const TOLERATED: Duration = Duration::from_secs(60);
 /// For so long they must have agreed after a jump.
 const AGREED: Duration = Duration::from_secs(3600);
-/// A date so long after the last day that the bus was in use is believed only after that.
+/// A date more than so many days after the last day that the bus was in use is believed only after that.
 const UNUSED_DAYS: i64 = 7;
 
 #[derive(Debug)]
@@ -28,11 +28,13 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// `newest`: the last days of which there is something in the archive, the last first.
-    pub fn begin(now: Now, newest: &[String]) -> Dates {
+    /// `newest`: the last days of which there is something in the archive, the last first. `shortest_days`: what is settable of all that goes
+    /// by dates; so much later something that is of yesterday would be old.
+    pub fn begin(now: Now, newest: &[String], shortest_days: u32) -> Dates {
+        let unused_days = (i64::from(shortest_days) - 1).clamp(1, UNUSED_DAYS);
         let today = time::day(now.wall_ms);
         let follows = |later: &str, earlier: &str| {
-            time::days_between(earlier, later).is_none_or(|days| (0..=UNUSED_DAYS).contains(&days))
+            time::days_between(earlier, later).is_none_or(|days| (0..=unused_days).contains(&days))
         };
         let to_come = newest.iter().take_while(|day| **day > today).count();
         let past = if newest.len() >= to_come + 2 { &newest[to_come..] } else { newest };
@@ -81,7 +83,7 @@ mod tests {
     fn a_clock_that_jumps_must_go_right_for_an_hour() {
         let start = Instant::now();
         let seconds = Duration::from_secs;
-        let mut dates = Dates::begin(at(start, 0, seconds(0)), &["2025-12-31".to_owned()]);
+        let mut dates = Dates::begin(at(start, 0, seconds(0)), &["2025-12-31".to_owned()], 90);
         assert!(dates.count());
         assert_eq!(dates.look(at(start, 10_000, seconds(10))), None);
         assert!(dates.count());
@@ -118,7 +120,14 @@ mod tests {
             (&["2027-01-01", "2025-06-15", "2025-06-14"], false),
         ] {
             let newest: Vec<String> = newest.iter().map(|day| (*day).to_owned()).collect();
-            assert_eq!(Dates::begin(now, &newest).count(), counts, "{newest:?}");
+            assert_eq!(Dates::begin(now, &newest, 90).count(), counts, "{newest:?}");
+        }
+        // Where days are kept for a shorter time, less is believed.
+        for (last, shortest_days, counts) in
+            [("2025-12-26", 7, true), ("2025-12-25", 7, false), ("2025-12-31", 1, true), ("2025-12-30", 2, false)]
+        {
+            let dates = Dates::begin(now, &[last.to_owned()], shortest_days);
+            assert_eq!(dates.count(), counts, "{last}, {shortest_days}");
         }
     }
 }

@@ -227,6 +227,7 @@ impl Active<'_> {
                     suspect: ready.suspect,
                     known: true,
                     waited_until: ready.waited_until,
+                    turn: ready.turn,
                     earlier: ready.earlier,
                 }))),
                 Err(refusal) => Some(Candidate::UnfitInRoom { claim, refusal: Box::new(refusal) }),
@@ -361,7 +362,7 @@ impl Active<'_> {
             .collect();
         self.in_flight.retain(|key| in_hand.contains(key));
         self.alone = self.alone.take().filter(|name| known.contains(&name));
-        self.ready.extend(lost.into_iter().map(Ready::new));
+        self.ready.extend(lost.into_iter().map(Ready::undecided));
         self.relist = false;
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::control::{self, Call, View};
 use crate::message::{AgentId, Handled, Payload, ReplyBody};
 use crate::policy::route::Route;
 
-use super::active::{Active, Ready};
+use super::active::{Active, Ready, Turn};
 use super::check::{Answers, Checked, Verdict, expired};
 use super::claimed::{Claimed, Key};
 use super::clock::Now;
@@ -30,8 +30,9 @@ impl Aside {
     fn of(claimed: &Claimed) -> Aside {
         let name = claimed.claim.name.clone();
         let key = name.ticket.part.is_none().then(|| claimed.key());
-        let (suspect, waited_until, earlier) = (claimed.suspect, claimed.waited_until, claimed.earlier.clone());
-        Aside { ready: Ready { name, suspect, waited_until, earlier }, key }
+        let Claimed { suspect, waited_until, turn, earlier, .. } = claimed;
+        let (suspect, waited_until, turn) = (*suspect, *waited_until, *turn);
+        Aside { ready: Ready { name, suspect, waited_until, turn, earlier: earlier.clone() }, key }
     }
 }
 
@@ -149,6 +150,7 @@ impl Active<'_> {
                     suspect: false,
                     known: false,
                     waited_until: None,
+                    turn: Turn::Unknown,
                     earlier: Vec::new(),
                 };
                 self.accepted(&claimed, now);

@@ -303,6 +303,22 @@ fn the_next_turn_is_that_of_the_highest_priority() {
     assert!(!bus.exists("inbox/bob/m-60.json"));
 }
 
+/// A service was killed when it had claimed them: it had asked nobody's rate for them yet.
+#[test]
+fn what_was_claimed_by_a_service_that_died_takes_its_turn_then() {
+    let bus = Session::with("[limits]\nper_sender_per_second = 2");
+    let room = format!("processing/1/{}", uuid::Uuid::now_v7());
+    std::fs::create_dir_all(bus.path(&room)).expect("made");
+    std::fs::write(bus.path(&room).join("lock"), "").expect("made");
+    for n in 1..=5 {
+        let claim = format!("{room}/1.{}~{n}.json", uuid::Uuid::now_v7());
+        bus.write(claim, message(&format!("m-{n}"), "alice", "bob", "note", "1"));
+    }
+    bus.know(&["bob"]).once();
+    assert_eq!(bus.steps(&["deferred"]), ["m-3 deferred", "m-4 deferred", "m-5 deferred"]);
+    assert_eq!(bus.ls("inbox/bob"), ["m-1.json", "m-2.json"]);
+}
+
 #[test]
 fn what_is_not_handled_takes_nobodys_turn() {
     let bus = Session::with("[limits]\nper_sender_per_second = 1\nper_sender_messages = 2");
@@ -340,6 +356,10 @@ fn what_waited_for_its_date_takes_its_turn_then() {
     let why: Vec<String> = deferred.iter().map(|line| string(line, "message")).collect();
     assert_eq!(why[..4], ["notBefore"; 4]);
     assert_eq!(why[4..], ["its sender's rate"; 2]);
+    // Whoever asks is told of both waits.
+    let told: serde_json::Value = serde_json::from_slice(&bus.run(&["trace", "m-3", "--json"]).stdout).expect("JSON");
+    let steps = told["messages"][0]["steps"].as_array().expect("a list");
+    assert_eq!(steps.iter().filter(|step| step["step"] == "deferred").count(), 2, "{told}");
 }
 
 #[test]

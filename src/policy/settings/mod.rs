@@ -146,6 +146,13 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl Settings {
+    /// After how many days something is forgotten, packed or removed, whichever comes first.
+    pub fn shortest_days(&self) -> u32 {
+        let days = [self.bus.dedup_days, self.retention.pack_days, self.retention.remove_days];
+        // With 0 it never is.
+        days.into_iter().filter(|days| *days > 0).min().unwrap_or(u32::MAX)
+    }
+
     /// Reads the text of a `postroom.toml`.
     ///
     /// # Errors
