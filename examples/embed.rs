@@ -8,17 +8,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use postroom::bus;
-use postroom::policy::Settings;
-use postroom::service::{Config, Mode, Notice, Service};
+use postroom::{Config, Mode, Notice, Service};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let bus = folder.path().join(bus::layout::BUS);
     bus::create(&bus)?;
 
-    let config =
-        Config { bus: bus.clone(), settings: Settings::default(), settings_file: None, force_file_system: false };
-    let service = Service::new(config, |notice: &Notice| eprintln!("service: {notice}"));
+    let service = Service::new(Config::new(&bus), |notice: &Notice| eprintln!("service: {notice}"));
     let stopper = service.stopper();
     let running = std::thread::spawn(move || service.run(Mode::UntilStopped));
 

@@ -12,6 +12,23 @@
 //! | [`control`] | the commands that the service answers itself |
 //! | [`service`] | the line through all of them, takeover, retries, shutdown |
 
+//!
+//! A program that serves a bus itself needs four names:
+//!
+//! ```no_run
+//! use postroom::{Config, Mode, Notice, Service};
+//!
+//! # fn main() -> Result<(), postroom::bus::BusError> {
+//! let bus = std::path::Path::new("ai-communication");
+//! postroom::bus::create(bus)?;
+//! let service = Service::new(Config::new(bus), |notice: &Notice| eprintln!("{notice}"));
+//! let stopper = service.stopper(); // for another thread, or a signal
+//! service.run(Mode::UntilStopped)
+//! # }
+//! ```
+//!
+//! `examples/embed.rs` is the same with a message and its answer. Whoever only writes messages needs no library.
+
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod bus;
@@ -21,4 +38,4 @@ pub mod message;
 pub mod policy;
 pub mod service;
 
-pub use service::Service;
+pub use service::{Config, Mode, Notice, Service, Stopper};

@@ -52,8 +52,8 @@ pub const ROOM_ANSWER: &str = "answer-";
 const NAME_MAX: usize = 255;
 /// What is kept of a dropped file's name; the rest of [`NAME_MAX`] is for due time, attempt, ticket, hops and ending.
 const STEM_MAX: usize = 176;
-/// The same for one delivery of several, together with the recipient, whom its name carries too. Of a recipient's longest name (128 bytes)
-/// it leaves enough for a UUID.
+/// The same for one delivery of several, together with the recipient, whom its name carries too. Beside the longest recipient name (128
+/// bytes) it still leaves room for a UUID.
 const PART_STEM_MAX: usize = 165;
 /// A stored value's name is cut after so many bytes: with a digest behind it, and as a staged effect, it must fit into [`NAME_MAX`].
 const STATE_NAME_MAX: usize = 140;

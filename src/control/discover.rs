@@ -7,7 +7,7 @@ use super::{Answer, Call, Extension, Registration, reply};
 use crate::message::Failure;
 
 struct Request {
-    /// Only who has this capability.
+    /// Only those with this capability.
     capability: Option<String>,
     /// Only who answers actions of this namespace (`namespace.command`).
     namespace: Option<String>,

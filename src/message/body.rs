@@ -36,7 +36,7 @@ impl std::fmt::Debug for Text {
     }
 }
 
-/// What tells the service about a dropped file apart from its text. Gives a message its id and timestamp where it has none and
+/// What the service knows of a dropped file besides its text. Gives a message its id and timestamp where it has none and
 /// is not signed, so that the same file gets the same ones again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {

@@ -9,7 +9,7 @@ use super::{Action, AgentId, Code, Field, MessageId, visible};
 /// Why a text is refused. Every word of a stranger in it is cut and made visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// [`Code::MalformedJson`], [`Code::InvalidMessage`] or [`Code::TooLarge`].
+    /// [`Code::MalformedJson`], [`Code::InvalidMessage`] or [`Code::TooLarge`]; of what was not read [`Code::NotARegularFile`].
     pub code: Code,
     /// For a person: what is wrong, in one sentence.
     pub message: String,

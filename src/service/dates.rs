@@ -1,4 +1,4 @@
-//! May what is old by its date be forgotten, packed or removed? A clock that was set wrong would make everything old at once.
+//! May something be forgotten, packed or removed because its date is old? A clock that was set wrong would make everything old at once.
 //!
 //! The date counts if the bus was in use shortly before it and for more than one day, or once wall clock and monotonic clock have gone
 //! side by side for an hour. (With one day alone: a service that is started again while the clock is wrong finds the day that the one

@@ -238,7 +238,7 @@ impl Active<'_> {
             }
             claim::Read::TooLarge(state) => unfit(state, too_large(state.bytes, max)),
             claim::Read::NotAFile(state) => unfit(state, refusal(Code::NotARegularFile, NOT_A_FILE)),
-            claim::Read::Unreadable(state) => unfit(state, UNREADABLE_REFUSAL()),
+            claim::Read::Unreadable(state) => unfit(state, unreadable()),
             claim::Read::Linked(state) => unfit(state, refusal(Code::NotARegularFile, HARD_LINK)),
         })
     }
@@ -261,7 +261,7 @@ impl Active<'_> {
             }
             Found::NotAFile(state) => Some(unfit(name, state, Code::NotARegularFile, NOT_A_FILE)),
             // Its writer may set the rights after the name.
-            Found::Unreadable(state) => self.unfit_after_grace(name, state, UNREADABLE_REFUSAL, now),
+            Found::Unreadable(state) => self.unfit_after_grace(name, state, unreadable, now),
             Found::TooLarge(state, _) => self.unfit_after_grace(name, state, || too_large(state.bytes, max), now),
             Found::File(opened) if claim::has_other_links(&opened.state) => {
                 self.unfit_after_grace(name, opened.state, || refusal(Code::NotARegularFile, HARD_LINK), now)
@@ -368,13 +368,14 @@ impl Active<'_> {
     }
 }
 
-const NOT_A_FILE: &str = "it is not a regular file (a link, FIFO, socket or device), or may not be read";
+const NOT_A_FILE: &str = "it is not a regular file (a link, FIFO, socket or device)";
 const UNREADABLE: &str = "the service may not read the file";
-const UNREADABLE_REFUSAL: fn() -> Refusal = || Refusal {
-    hint: Some("let the file's owner be the user who runs the service, or make it readable for that user".to_owned()),
-    ..refusal(Code::NotARegularFile, UNREADABLE)
-};
 const HARD_LINK: &str = "the file has another name elsewhere (a hard link), through which it could change";
+
+fn unreadable() -> Refusal {
+    let hint = "let the file's owner be the user who runs the service, or make it readable for that user";
+    Refusal { hint: Some(hint.to_owned()), ..refusal(Code::NotARegularFile, UNREADABLE) }
+}
 
 fn too_large(bytes: u64, max: u64) -> Refusal {
     refusal(Code::TooLarge, &format!("the file has {bytes} bytes; bus.max_message_bytes allows {max}"))

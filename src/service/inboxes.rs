@@ -53,7 +53,7 @@ struct Count {
 }
 
 impl Inboxes {
-    /// How many files this inbox has, exact if that is over `limit` (0 = none) and at most otherwise. `coming`: how many are
+    /// How many files this inbox has, exact above `limit` (0 = none), otherwise an upper bound. `coming`: how many are
     /// decided that are not there yet.
     pub fn count(
         &mut self,
@@ -119,7 +119,7 @@ impl Inboxes {
         self.folders = None;
     }
 
-    /// Everything in all inboxes: exact if that is over `limit` (0 = none), at most otherwise. Agents delete without telling, so
+    /// Everything in all inboxes: exact above `limit` (0 = none), otherwise an upper bound. Agents delete without telling, so
     /// a sum that is over the limit is counted anew, at most once in [`RECOUNT_ALL`]. `coming`: as for [`Inboxes::count`].
     pub fn total(&mut self, disk: &Disk, limit: u64, coming: &Coming, now: Now) -> Result<u64, BusError> {
         if self.sums_anew(limit, now) {

@@ -80,6 +80,13 @@ pub struct Config {
     pub force_file_system: bool,
 }
 
+impl Config {
+    /// With the settings that hold where nothing is set, on a file system that can keep the promises.
+    pub fn new(bus: impl Into<PathBuf>) -> Config {
+        Config { bus: bus.into(), settings: Settings::default(), settings_file: None, force_file_system: false }
+    }
+}
+
 /// For so long a service that runs once tries what the system refuses.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -15,7 +15,7 @@ pub enum Notice {
         term: u64,
         bus: PathBuf,
     },
-    /// Another one is; this one waits. Said again only when the holder changes.
+    /// Another service is active, and this one stands by. Said again only when the other changes.
     Standby {
         holder: Option<String>,
         term: u64,

@@ -27,7 +27,7 @@ use crate::bus::{BusError, Disk};
 /// Fewer decisions than this are carried out sooner by whoever has them than by a thread that has to be woken.
 const WORTH_A_THREAD: usize = 4;
 
-/// So many are told of at a time: to hand one over costs as much as a rename.
+/// Outcomes are handed over in groups of this size: to hand one over costs as much as a rename.
 const TOLD: usize = 32;
 
 /// A decision that was carried out, or why not.
