@@ -20,6 +20,7 @@ use crate::control;
 use crate::message::AgentId;
 use crate::policy::rate::Rates;
 
+use super::attempted::vain::Vain;
 use super::calendar::Calendar;
 use super::check::InboxState;
 use super::claimed::Key;
@@ -95,6 +96,8 @@ pub struct Active<'a> {
     pub(super) lanes: Lanes,
     /// What extensions keep.
     pub(super) state: Arc<StateStore>,
+    /// Messages whose handlers the disk has made run in vain.
+    pub(super) vain: Vain,
     pub(super) waiting: Waiting,
     pub(super) senders: Senders,
     pub(super) rates: Rates,
@@ -203,6 +206,7 @@ impl<'a> Active<'a> {
             drop: DropQueue::default(),
             lanes,
             state,
+            vain: Vain::default(),
             waiting,
             senders,
             rates,
@@ -267,7 +271,8 @@ impl<'a> Active<'a> {
             let now = Now::get();
             match self.turn(now) {
                 Ok(()) => {
-                    if self.drop.is_empty() && self.ready.is_empty() && self.resume_failed.is_none() {
+                    let is_looked_through = self.drop.is_empty() && self.ready.is_empty() && self.vain.is_empty();
+                    if is_looked_through && self.resume_failed.is_none() {
                         self.trouble.all_looked_through();
                     }
                     if self.unfinished.is_empty() && self.publisher.is_idle() {

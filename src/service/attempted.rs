@@ -1,11 +1,15 @@
 //! What an attempt of an extension collected becomes part of its message's decision: all of it or nothing.
 //!
-//! An attempt that rests on a stored value which another message has changed since is not decided but run again.
+//! An attempt that rests on a stored value which another message has changed since is not decided but run again; one that the disk keeps
+//! from being decided is put aside (see [`vain`]).
+
+pub(super) mod vain;
 
 use std::time::Duration;
 
 use super::active::Active;
 use super::attempt::Ask;
+use super::claimed::Aside;
 use super::clock::Now;
 use super::decide::{Decision, Handler, Sent};
 use super::lanes::{Ended, Job};
@@ -44,21 +48,26 @@ enum Outcome {
 }
 
 impl Active<'_> {
-    /// A handler has ended: what it answered becomes a decision. An error of the disk here leaves the claim in the room, where
-    /// it is found and handled again.
+    /// A handler has ended: what it answered becomes a decision. After an error of the disk the message is handled again later.
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(job) = self.lanes.ended(ended.ticket) else { return };
         let mut left = ended.left;
         let reusable = left.attempted.reusable.take();
+        let aside = Aside::of(&job.claimed);
         let outcome = self.attempted(job, left, Now::get());
         if let (Ok(Outcome::Kept(_)), Some(reusable)) = (&outcome, reusable) {
             // Of any other attempt an instance would remember something that never was.
             reusable.rest();
         }
         match outcome {
-            Ok(Outcome::Kept(decision) | Outcome::Failed(decision)) => self.unsettled.push(*decision),
+            Ok(Outcome::Kept(decision) | Outcome::Failed(decision)) => {
+                self.vain.forget(decision.record.claim.ticket);
+                self.unsettled.push(*decision);
+            }
             Ok(Outcome::RunAgain(job)) if self.stop_at.is_none() => self.lanes.start(*job),
             Ok(Outcome::RunAgain(job)) => self.put_off_for_stop(job.claimed, Now::get()),
+            Err(error) if error.is_transient() => self.ended_in_vain(aside, &error, Now::get()),
+            // The next step meets it, too.
             Err(_) => self.relist = true,
         }
     }
@@ -128,7 +137,10 @@ impl Active<'_> {
         now: Now,
     ) -> Result<Outcome, BusError> {
         match error {
-            Unreadable::Disk(error) => Err(error.into()),
+            Unreadable::Disk { key, error } => {
+                self.vain.note_key(job.claimed.claim.name.ticket, key);
+                Err(error.into())
+            }
             damaged @ Unreadable::Damaged { .. } => {
                 let message = damaged.to_string();
                 let failure = Failure { code: Code::Internal, message, details: None, retry: Retry::Final };

@@ -1,6 +1,6 @@
 //! A claimed message as the service works with it.
 
-use super::active::Turn;
+use super::active::{Ready, Turn};
 use crate::bus::claim::Claim;
 use crate::bus::record::EarlierAttempt;
 use crate::message::{AgentId, Message, MessageId, Recipient};
@@ -36,6 +36,30 @@ impl Claimed {
             (Some(part), _) => Some(part),
             (None, Recipient::One(one)) => Some(one),
             (None, Recipient::Many(_) | Recipient::All) => None,
+        }
+    }
+}
+
+/// What is kept of a message that cannot be worked on now.
+#[derive(Debug)]
+pub struct Aside {
+    pub ready: Ready,
+    /// One delivery of several has no id of its own.
+    pub key: Option<Key>,
+}
+
+impl Aside {
+    pub fn of(claimed: &Claimed) -> Aside {
+        let name = claimed.claim.name.clone();
+        Aside {
+            key: name.ticket.part.is_none().then(|| claimed.key()),
+            ready: Ready {
+                name,
+                suspect: claimed.suspect,
+                waited_until: claimed.waited_until,
+                turn: claimed.turn,
+                earlier: claimed.earlier.clone(),
+            },
         }
     }
 }

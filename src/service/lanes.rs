@@ -186,7 +186,7 @@ impl Lanes {
 }
 
 /// An extension as the journal names it.
-fn described(host: &ExtensionHost, extension: &AgentId) -> String {
+pub(super) fn described(host: &ExtensionHost, extension: &AgentId) -> String {
     match host.package(extension.as_str()) {
         Some(package) => format!("{extension} {} sha256:{}", package.about.version, package.sha256_hex()),
         None => extension.to_string(),

@@ -7,9 +7,9 @@ use crate::control::{self, Call, View};
 use crate::message::{AgentId, Handled, Payload, ReplyBody};
 use crate::policy::route::Route;
 
-use super::active::{Active, Ready, Turn};
+use super::active::{Active, Turn};
 use super::check::{Answers, Checked, Verdict, expired};
-use super::claimed::{Claimed, Key};
+use super::claimed::{Aside, Claimed};
 use super::clock::Now;
 use super::decide::{Decision, Handler};
 use super::drop_queue::BATCH;
@@ -18,23 +18,6 @@ use super::lanes::Job;
 
 /// So many files that were read are closed only when what is to be answered is answered.
 const KEPT_OPEN: usize = 4;
-
-/// What is needed of a claimed message to look at it again later.
-struct Aside {
-    ready: Ready,
-    /// What is in flight of it.
-    key: Option<Key>,
-}
-
-impl Aside {
-    fn of(claimed: &Claimed) -> Aside {
-        let name = claimed.claim.name.clone();
-        let key = name.ticket.part.is_none().then(|| claimed.key());
-        let Claimed { suspect, waited_until, turn, earlier, .. } = claimed;
-        let (suspect, waited_until, turn) = (*suspect, *waited_until, *turn);
-        Aside { ready: Ready { name, suspect, waited_until, turn, earlier: earlier.clone() }, key }
-    }
-}
 
 impl Active<'_> {
     /// One batch through the whole line. What an error interrupts is kept and gone on with in the next pass.
@@ -82,7 +65,7 @@ impl Active<'_> {
     }
 
     /// Something that must be known of it cannot be read now: it is looked at again with the next scan.
-    fn put_aside(&mut self, Aside { ready, key }: Aside) {
+    pub(super) fn put_aside(&mut self, Aside { ready, key }: Aside) {
         if let Some(key) = key {
             self.in_flight.remove(&key);
             self.drop.unblock(&key);
@@ -225,7 +208,12 @@ impl Active<'_> {
         now: Now,
     ) -> Result<(), BusError> {
         match self.envelope(&claimed.message) {
-            Ok(envelope) => self.lanes.add(Job { claimed, extension, envelope, hops, answers, conflicts: 0 }),
+            Ok(envelope) => {
+                let job = Job { claimed, extension, envelope, hops, answers, conflicts: 0 };
+                if let Some(job) = self.unless_in_vain(job, now)? {
+                    self.lanes.add(job);
+                }
+            }
             Err(refused) => {
                 let decision = self.dead(claimed, refused, None, None, hops, now)?;
                 self.unsettled.push(decision);

@@ -188,6 +188,7 @@ impl Active<'_> {
             self.alone = None;
         }
         self.state.published(&record.effects);
+        self.vain.finished(ticket, &record.finish);
         for sent in &decision.sent {
             self.tell_sent(decision, sent);
         }

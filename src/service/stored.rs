@@ -25,7 +25,10 @@ pub struct StateStore {
 /// Why a stored value cannot be had.
 #[derive(Debug)]
 pub enum Unreadable {
-    Disk(DiskError),
+    Disk {
+        key: StateKey,
+        error: DiskError,
+    },
     /// Its file was damaged, or written by a later program. Nothing is written over it.
     Damaged {
         file: std::path::PathBuf,
@@ -47,7 +50,8 @@ impl StateStore {
         if let Some(stored) = self.decided().get(key) {
             return Ok(stored.clone());
         }
-        match state::read(&self.disk, &key.extension, &key.key).map_err(Unreadable::Disk)? {
+        let read = state::read(&self.disk, &key.extension, &key.key);
+        match read.map_err(|error| Unreadable::Disk { key: key.clone(), error })? {
             Found::Nothing => Ok(Stored::default()),
             Found::Value(Value { value, version, .. }) => Ok(Stored { value, version }),
             Found::Damaged => {
@@ -127,7 +131,7 @@ impl StateStore {
 impl std::fmt::Display for Unreadable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unreadable::Disk(error) => error.fmt(f),
+            Unreadable::Disk { error, .. } => error.fmt(f),
             Unreadable::Damaged { file } => {
                 write!(
                     f,

@@ -30,6 +30,7 @@ mod retries;
 mod session;
 mod splits;
 mod stopping;
+mod stored;
 // This program uses a part of it.
 #[allow(unused_imports)]
 #[path = "../support/mod.rs"]

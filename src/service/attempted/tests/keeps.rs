@@ -1,7 +1,6 @@
 //! What extensions keep, what their control commands change, and what a failed attempt leaves.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use super::*;
 

@@ -2,11 +2,12 @@
 
 mod keeps;
 mod sends;
+mod vain;
 mod waits;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value as Json;
 
@@ -39,7 +40,9 @@ fn host() -> (tokio::runtime::Handle, Arc<ExtensionHost>) {
 pub(in crate::service) struct Bus {
     _folder: tempfile::TempDir,
     pub(in crate::service) path: PathBuf,
-    core: Core,
+    pub(in crate::service) core: Core,
+    /// What the services have told.
+    said: Arc<Mutex<Vec<String>>>,
     wakes: std::cell::RefCell<Wakes>,
 }
 
@@ -59,16 +62,23 @@ impl Bus {
         settings.extensions.concurrency = width;
         let places = Places { folder: folder.path().join("none"), settings: None, base: folder.path().to_owned() };
         let configuration = extension::Configuration::from_settings(&settings, folder.path());
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let to = said.clone();
         let core = Core {
             disk: Arc::new(bus::open(&path).expect("opened")),
             settings,
-            say: Arc::new(|_| {}),
+            say: Arc::new(move |notice| to.lock().expect("not poisoned").push(notice.to_string())),
             installed: Installed::new(places, configuration, Duration::ZERO, wake.clone()),
             stopped: Arc::new(AtomicBool::new(false)),
             wake,
         };
         std::fs::create_dir(path.join("inbox/alice")).expect("made");
-        Bus { _folder: folder, path, core, wakes: wakes.into() }
+        Bus { _folder: folder, path, core, said, wakes: wakes.into() }
+    }
+
+    /// How often this was told.
+    pub(in crate::service) fn times_said(&self, what: &str) -> usize {
+        self.said.lock().expect("not poisoned").iter().filter(|said| said.contains(what)).count()
     }
 
     /// The next service of this bus, which takes over whatever the one before left.
