@@ -152,6 +152,8 @@ pub struct Active<'a> {
     /// Nothing is claimed before the set of extensions is loaded that was there when this service became active.
     pub(super) waits_for_extensions: bool,
     pub(super) scan_at: Instant,
+    /// When it is tried again to watch a bus that is not watched.
+    pub(super) watch_at: Instant,
     pub(super) beat_at: Instant,
     pub(super) tend_at: Instant,
     pub(super) dates: Dates,
@@ -243,6 +245,7 @@ impl<'a> Active<'a> {
             look_at_extensions: true,
             waits_for_extensions: false,
             scan_at: now.mono,
+            watch_at: now.mono + Duration::from_millis(settings.bus.rescan_ms),
             beat_at: now.mono,
             tend_at: now.mono,
             dates,

@@ -3,13 +3,34 @@
 
 use std::time::{Duration, Instant};
 
+use super::Core;
 use super::active::Active;
 use super::clock::Now;
 use super::drop_queue::BATCH;
+use super::notice::Notice;
 use super::wake::{Wake, Wakes};
+use super::watch;
 
 /// With fewer names than this in a listing, events are cheaper than listing again.
 const FEW: usize = 32;
+
+/// Watches the bus. That it cannot be watched is said once, and then that it can.
+pub(super) fn watch(core: &Core, wakes: &mut Wakes) {
+    match wakes.watch(core.disk.path(), &core.wake) {
+        Ok(()) => {
+            if wakes.end_loss() {
+                core.say(&Notice::Well);
+            }
+        }
+        Err(error) => say_unwatched(core, wakes, &error),
+    }
+}
+
+fn say_unwatched(core: &Core, wakes: &mut Wakes, error: &watch::Error) {
+    if wakes.begin_loss() {
+        core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
+    }
+}
 
 impl Active<'_> {
     /// Waits for something to happen, and takes in all that has.
@@ -37,8 +58,22 @@ impl Active<'_> {
 
     /// Under load the drop is listed each time it has been worked off; else events tell.
     pub(super) fn choose_watch(&mut self, watch: &mut Wakes) {
+        self.watch_again(watch);
         self.listen_or_list(watch);
         self.is_flooded = watch.is_paused();
+    }
+
+    /// What cannot be watched is tried again as often as the drop is listed meanwhile.
+    fn watch_again(&mut self, wakes: &mut Wakes) {
+        let now = Instant::now();
+        if wakes.is_watching() || now < self.watch_at || self.stop_at.is_some() {
+            return;
+        }
+        watch(self.core, wakes);
+        self.watch_at = now + Duration::from_millis(self.core.settings.bus.rescan_ms);
+        if wakes.is_watching() {
+            self.scan_at = now;
+        }
     }
 
     fn listen_or_list(&mut self, watch: &mut Wakes) {
@@ -56,8 +91,11 @@ impl Active<'_> {
         if listed.is_ok() && self.drop.len() >= FEW {
             return;
         }
-        watch.resume();
         self.scan_at = Instant::now();
+        if let Err(error) = watch.resume() {
+            say_unwatched(self.core, watch, &error);
+            self.watch_at = self.scan_at + Duration::from_millis(self.core.settings.bus.rescan_ms);
+        }
     }
 
     /// Is there anything to do without waiting?
@@ -88,6 +126,36 @@ impl Active<'_> {
             // Past its time only what the disk refuses is left.
             Some(at) => wait.min(until(at).max(Duration::from_millis(20))),
             None => wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::attempted::tests::Bus;
+
+    /// As when the user's programs have used up all watches that he may have.
+    #[test]
+    fn a_watch_that_is_not_to_be_had_again_is_given_up_until_it_is() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        let (_, mut wakes) = Wakes::new();
+        watch(&bus.core, &mut wakes);
+        let elsewhere = bus.path.with_file_name("elsewhere");
+        for losses in 1..=2 {
+            wakes.pause();
+            std::fs::rename(&bus.path, &elsewhere).expect("moved away");
+            for _ in 0..3 {
+                active.choose_watch(&mut wakes);
+                assert!(!wakes.is_paused() && !wakes.is_watching());
+                active.watch_at = Instant::now();
+            }
+            assert_eq!(bus.times_said("cannot watch the bus, so it is only scanned"), losses, "once until it can");
+            std::fs::rename(&elsewhere, &bus.path).expect("moved back");
+            active.choose_watch(&mut wakes);
+            assert!(wakes.is_watching() && active.scan_at <= Instant::now());
+            assert_eq!(bus.times_said("working again"), losses);
         }
     }
 }

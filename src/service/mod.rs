@@ -184,14 +184,14 @@ impl Service {
             wake: self.wake,
         };
         let mut wakes = self.wakes;
-        watch(&core, &mut wakes);
+        listen::watch(&core, &mut wakes);
         loop {
             match serve(&core, &mut wakes, mode) {
                 Err(BusError::Moved { path }) if mode == Mode::UntilStopped => {
                     core.say(&Notice::BusGone { path });
                     let Some(disk) = another_bus(&core, &self.config, &mut wakes)? else { break };
                     core.disk = disk;
-                    watch(&core, &mut wakes);
+                    listen::watch(&core, &mut wakes);
                 }
                 ended => {
                     ended?;
@@ -283,12 +283,6 @@ fn another_bus(core: &Core, config: &Config, wakes: &mut Wakes) -> Result<Option
         standby::pause(wakes, Duration::from_millis(core.settings.bus.look_ms));
     }
     Ok(None)
-}
-
-fn watch(core: &Core, wakes: &mut Wakes) {
-    if let Err(error) = wakes.watch(core.disk.path(), &core.wake) {
-        core.say(&Notice::Trouble { what: format!("cannot watch the bus, so it is only scanned: {error}") });
-    }
 }
 
 /// A bus on a file system that cannot keep the promises is refused.

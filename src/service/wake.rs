@@ -57,6 +57,8 @@ pub struct Wakes {
     bell: Bell,
     /// `None`: nothing is watched (no more watches to be had), and the scans alone find everything, later.
     watch: Option<Watch>,
+    /// It was said that nothing is watched.
+    is_loss_said: bool,
     /// What the watch has seen and nobody has taken yet.
     seen: VecDeque<Wake>,
 }
@@ -66,7 +68,7 @@ impl Wakes {
         let (sender, told) = channel();
         let bell = Bell::new();
         let waker = Waker { told: sender, bell: bell.clone() };
-        (waker, Wakes { told, bell, watch: None, seen: VecDeque::new() })
+        (waker, Wakes { told, bell, watch: None, is_loss_said: false, seen: VecDeque::new() })
     }
 
     /// Begins to watch the drop and the requests.
@@ -74,6 +76,8 @@ impl Wakes {
     /// # Errors
     /// For the user to know; the service goes on without.
     pub fn watch(&mut self, bus: &Path, waker: &Waker) -> Result<(), watch::Error> {
+        // Another bus may have been watched before.
+        self.watch = None;
         self.watch = Some(Watch::begin(bus, waker)?);
         Ok(())
     }
@@ -104,10 +108,30 @@ impl Wakes {
     }
 
     /// Watches the drop again. What came before this call is for the next listing to find.
-    pub fn resume(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.resume();
+    ///
+    /// # Errors
+    /// The watch is not to be had again: nothing is watched from now on.
+    pub fn resume(&mut self) -> Result<(), watch::Error> {
+        let resumed = self.watch.as_mut().map_or(Ok(()), Watch::resume);
+        if resumed.is_err() {
+            // One that stays paused would have the drop listed without end.
+            self.watch = None;
         }
+        resumed
+    }
+
+    pub fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Nothing is watched. `true` if that is to be said.
+    pub fn begin_loss(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_loss_said, true)
+    }
+
+    /// The bus is watched. `true` if it was said that it is not.
+    pub fn end_loss(&mut self) -> bool {
+        std::mem::take(&mut self.is_loss_said)
     }
 
     pub fn is_paused(&self) -> bool {

@@ -77,10 +77,11 @@ impl Watch {
         }
     }
 
-    pub fn resume(&mut self) {
+    pub fn resume(&mut self) -> Result<(), Error> {
         if self.drop.is_none() {
-            self.drop = inotify::add_watch(&self.inotify, &self.bus, COMPLETE).ok();
+            self.drop = Some(inotify::add_watch(&self.inotify, &self.bus, COMPLETE)?);
         }
+        Ok(())
     }
 
     pub fn is_paused(&self) -> bool {

@@ -52,10 +52,12 @@ impl Watch {
         }
     }
 
-    pub fn resume(&mut self) {
+    pub fn resume(&mut self) -> Result<(), Error> {
         if !self.watching {
-            self.watching = self.watcher.watch(&self.bus, RecursiveMode::NonRecursive).is_ok();
+            self.watcher.watch(&self.bus, RecursiveMode::NonRecursive)?;
+            self.watching = true;
         }
+        Ok(())
     }
 
     pub fn is_paused(&self) -> bool {
