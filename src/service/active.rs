@@ -421,7 +421,7 @@ impl<'a> Active<'a> {
                     && self.ready.is_empty()
                     && self.busy.is_empty()
                     && self.drop.is_empty()
-                    && self.drop.parked_len() == 0
+                    && !self.drop.has_parked_for_lanes()
                     && !self.drop.has_pending()
                     && !self.requested
                     && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())
@@ -437,6 +437,7 @@ impl<'a> Active<'a> {
             self.lanes.use_set(host, runtime);
         }
         self.waits_for_extensions &= self.core.installed.is_loading();
+        self.end_waits_for_extensions();
     }
 
     /// What a checkpoint puts at the log's beginning.

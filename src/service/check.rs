@@ -21,9 +21,6 @@ use crate::policy::{Refused, route::Standing};
 /// After this many messages, each caused by the one before, the next is a loop.
 pub(super) const MAX_HOPS: u32 = 16;
 
-/// When a message is looked at again whose extension is just being loaded.
-const SOON: Duration = Duration::from_millis(100);
-
 /// What is to become of a message.
 #[derive(Debug)]
 pub enum Verdict {
@@ -125,9 +122,9 @@ impl Active<'_> {
                 Recipient::One(asker) if self.inbox_is_usable(asker)? => Route::Inbox(asker.clone()),
                 Recipient::One(_) | Recipient::Many(_) | Recipient::All => return Ok(Verdict::Refuse(refused)),
             },
-            Err(refused) => match self.is_being_installed(claimed) {
-                true => return Ok(Verdict::Wait(Due::At(now.mono + SOON), "its extension is being loaded")),
-                false => return Ok(Verdict::Refuse(self.set_aside(claimed).unwrap_or(refused))),
+            Err(refused) => match self.wait_for_extension(claimed, now) {
+                Some(due) => return Ok(Verdict::Wait(due, "its extension is being loaded")),
+                None => return Ok(Verdict::Refuse(self.set_aside(claimed).unwrap_or(refused))),
             },
             Ok(route) => route,
         };
@@ -177,14 +174,6 @@ impl Active<'_> {
         let per_second = self.core.settings.limits.per_sender_per_second;
         let running_ns = now.mono.saturating_duration_since(self.began).as_nanos() as u64;
         Duration::from_nanos(self.rates.take_turn(claimed.message.sender(), per_second, running_ns))
-    }
-
-    /// Is it for an extension whose file is there, but not yet taken up?
-    fn is_being_installed(&mut self, claimed: &Claimed) -> bool {
-        let Some(recipient) = claimed.one_recipient() else { return false };
-        let is_coming = self.core.installed.is_coming(recipient);
-        self.look_at_extensions |= is_coming;
-        is_coming
     }
 
     /// Where it is for an extension whose file is there and of no use: why.

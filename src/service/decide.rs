@@ -235,7 +235,7 @@ impl Active<'_> {
     pub(super) fn wait(&mut self, claimed: Claimed, due: Due, why: &str, now: Now) -> Decision {
         let due_ms = match due {
             Due::Date(ms) => ms,
-            Due::At(instant) | Due::Turn(instant, _) => {
+            Due::At(instant) | Due::Extension(instant) | Due::Turn(instant, _) => {
                 now.wall_ms + instant.saturating_duration_since(now.mono).as_millis() as u64
             }
         };

@@ -45,7 +45,7 @@ impl Pending {
 /// The place of a message in the queue of its lane.
 type Order = (u8, i128, OsString);
 
-/// A message that stays in the drop because its extension's lane is full.
+/// A message that stays in the drop because its extension's lane is full, or the extension not yet taken up.
 #[derive(Clone, Debug)]
 pub struct Parked {
     pub sender: AgentId,
@@ -64,6 +64,8 @@ pub struct DropQueue {
     pending: HashMap<OsString, Pending>,
     parked: HashMap<AgentId, BTreeMap<Order, Parked>>,
     parked_names: HashSet<OsString>,
+    /// Extensions whose files are there, but not yet taken up: what is parked for them stays so meanwhile.
+    awaited: HashSet<AgentId>,
     /// The same sender and id are being worked on: these wait for the end of that.
     blocked: HashMap<Key, Vec<OsString>>,
     blocked_names: HashSet<OsString>,
@@ -103,7 +105,8 @@ impl DropQueue {
         let parked = std::mem::take(&mut self.parked);
         let mut pending = std::mem::take(&mut self.pending);
         pending.values_mut().for_each(|pending| pending.is_queued = false);
-        *self = DropQueue { pending, ..DropQueue::default() };
+        let awaited = std::mem::take(&mut self.awaited);
+        *self = DropQueue { pending, awaited, ..DropQueue::default() };
         parked.into_values().flat_map(BTreeMap::into_values).collect()
     }
 
@@ -236,7 +239,7 @@ impl DropQueue {
         self.pending.values().filter_map(|pending| pending.left(grace, now)).min()
     }
 
-    /// Leaves a message in the drop until its extension's lane has room.
+    /// Leaves a message in the drop until its extension is there and the lane has room.
     pub fn park(&mut self, extension: &AgentId, order: Order, parked: Parked) {
         self.parked_names.insert(order.2.clone());
         self.parked.entry(extension.clone()).or_default().insert(order, parked);
@@ -249,10 +252,39 @@ impl DropQueue {
 
     /// Takes the first parked message of a lane that has room.
     pub fn pop_parked(&mut self, mut has_room: impl FnMut(&AgentId) -> bool) -> Option<(OsString, Parked)> {
-        let (_, lane) = self.parked.iter_mut().find(|(extension, lane)| !lane.is_empty() && has_room(extension))?;
+        let awaited = &self.awaited;
+        let mut is_next = |extension: &AgentId| !awaited.contains(extension) && has_room(extension);
+        let (_, lane) = self.parked.iter_mut().find(|(extension, lane)| !lane.is_empty() && is_next(extension))?;
         let ((_, _, name), parked) = lane.pop_first()?;
         self.parked_names.remove(&name);
         Some((name, parked))
+    }
+
+    /// Waits anything for room in a lane, and not for an extension to be taken up?
+    pub fn has_parked_for_lanes(&self) -> bool {
+        self.parked.iter().any(|(extension, lane)| !lane.is_empty() && !self.awaited.contains(extension))
+    }
+
+    /// Messages for this extension wait until it is taken up. `true` if it is the first one.
+    pub fn begin_wait(&mut self, extension: &AgentId) -> bool {
+        self.awaited.insert(extension.clone())
+    }
+
+    /// Which extensions need no longer be waited for?
+    pub fn end_waits(&mut self, mut is_coming: impl FnMut(&AgentId) -> bool) -> Vec<AgentId> {
+        self.awaited.extract_if(|extension| !is_coming(extension)).collect()
+    }
+
+    /// Has what is parked for an extension looked at anew, before all else.
+    pub fn unpark(&mut self, extension: &AgentId) -> Vec<Parked> {
+        let lane = self.parked.remove(extension).unwrap_or_default();
+        let in_front = |((_, _, name), parked): (Order, Parked)| {
+            self.parked_names.remove(&name);
+            self.queue.push_front(name);
+            self.peeked += 1;
+            parked
+        };
+        lane.into_iter().rev().map(in_front).collect()
     }
 
     pub fn parked_len(&self) -> u64 {

@@ -310,15 +310,16 @@ impl Active<'_> {
         Ok(Some(Candidate::Dropped { opened, message }))
     }
 
-    /// Is it for an extension whose lane is full, or which has others waiting in the drop before it? Over the limits it is
+    /// Is it for an extension that is not yet taken up, whose lane is full, or which has others waiting in the drop before it? Over the limits it is
     /// claimed all the same, to be refused.
     fn is_to_be_parked(&mut self, message: &Message, from: Place) -> bool {
         let Recipient::One(extension) = message.recipient() else { return false };
-        if self.lanes.host().package(extension.as_str()).is_none() {
-            return false;
-        }
         let is_first = from == Place::Parked || !self.drop.has_parked(extension);
-        if is_first && self.lanes.has_room(extension, &self.core.installed) {
+        let goes_on = match self.lanes.host().package(extension.as_str()) {
+            Some(_) => is_first && self.lanes.has_room(extension, &self.core.installed),
+            None => !self.waits_in_drop(message, extension),
+        };
+        if goes_on {
             return false;
         }
         let limit = self.core.settings.limits.per_sender_messages;

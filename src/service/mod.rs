@@ -19,6 +19,7 @@ mod active;
 mod answer;
 mod attempt;
 mod attempted;
+mod awaited;
 mod calendar;
 mod check;
 mod claimed;

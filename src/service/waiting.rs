@@ -30,6 +30,8 @@ pub enum Due {
     Date(u64),
     /// At this instant of the monotonic clock.
     At(Instant),
+    /// Then at the latest, or when its extension is taken up.
+    Extension(Instant),
     /// Then its sender has a turn: what of the sender's waits with the highest priority takes it. This message has that priority.
     Turn(Instant, u8),
 }
@@ -47,6 +49,8 @@ pub struct Waiter {
 pub struct Waiting {
     by_date: BTreeMap<(u64, Ticket), Waiter>,
     by_instant: BTreeMap<(Instant, Ticket), Waiter>,
+    /// Which of those wait for an extension.
+    for_extensions: HashSet<(Instant, Ticket)>,
     turns: Turns,
     held: u64,
     /// Decided to be deferred, but not there yet.
@@ -113,6 +117,10 @@ impl Waiting {
         match due {
             Due::Date(ms) => self.by_date.insert((ms, ticket), waiter),
             Due::At(instant) => self.by_instant.insert((instant, ticket), waiter),
+            Due::Extension(instant) => {
+                self.for_extensions.insert((instant, ticket));
+                self.by_instant.insert((instant, ticket), waiter)
+            }
             Due::Turn(instant, priority) => match waiter.sender.clone() {
                 Some(sender) => {
                     self.turns.add(instant, sender, priority, ticket, waiter);
@@ -141,12 +149,22 @@ impl Waiting {
             && entry.key().0 <= now.mono
             && turn.is_none_or(|turn| entry.key().0 <= turn)
         {
+            self.for_extensions.remove(entry.key());
             return Some(entry.remove());
         }
         if let Some(waiter) = self.turns.pop(now.mono) {
             return Some(waiter);
         }
         self.by_date.first_entry().filter(|entry| entry.key().0 <= now.wall_ms).map(|entry| entry.remove())
+    }
+
+    /// Another set of extensions is there: what waits for one is due now.
+    pub fn end_waits_for_extensions(&mut self, now: Instant) {
+        for (at, ticket) in self.for_extensions.drain() {
+            if let Some(waiter) = self.by_instant.remove(&(at, ticket)) {
+                self.by_instant.insert((at.min(now), ticket), waiter);
+            }
+        }
     }
 
     /// How long until the next one is due. Dates are looked at again with every scan, as the clock may be set.
@@ -254,6 +272,23 @@ mod tests {
             assert_eq!(waiting.next(at(start, 150, jump)), Some(Duration::from_millis(50)));
             assert_eq!(popped(&mut waiting, at(start, 200, jump)).as_deref(), Some("retry"));
         }
+    }
+
+    #[test]
+    fn what_waits_for_an_extension_is_due_when_there_is_another_set() {
+        let start = Instant::now();
+        let mut waiting = Waiting::default();
+        let later = start + Duration::from_secs(5);
+        waiting.add(Ticket::new(), Due::Extension(later), waiter("for an extension"));
+        waiting.add(Ticket::new(), Due::At(later), waiter("retry"));
+        assert_eq!(popped(&mut waiting, at(start, 1, 0)), None);
+        waiting.end_waits_for_extensions(start);
+        assert_eq!(popped(&mut waiting, at(start, 1, 0)).as_deref(), Some("for an extension"));
+        assert_eq!(popped(&mut waiting, at(start, 1, 0)), None);
+        // Or then all the same.
+        waiting.add(Ticket::new(), Due::Extension(later), waiter("again"));
+        assert_eq!(std::iter::from_fn(|| popped(&mut waiting, at(start, 5_000, 0))).count(), 2);
+        assert!(waiting.for_extensions.is_empty());
     }
 
     #[test]
