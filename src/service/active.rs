@@ -421,7 +421,7 @@ impl<'a> Active<'a> {
                     && self.ready.is_empty()
                     && self.busy.is_empty()
                     && self.drop.is_empty()
-                    && !self.drop.has_parked_for_lanes()
+                    && !self.drop.has_parked_for(|_| true)
                     && !self.drop.has_pending()
                     && !self.requested
                     && self.waiting.next(now).is_none_or(|wait| !wait.is_zero())

@@ -260,9 +260,10 @@ impl DropQueue {
         Some((name, parked))
     }
 
-    /// Waits anything for room in a lane, and not for an extension to be taken up?
-    pub fn has_parked_for_lanes(&self) -> bool {
-        self.parked.iter().any(|(extension, lane)| !lane.is_empty() && !self.awaited.contains(extension))
+    /// Waits anything for room in one of these lanes, and not for an extension to be taken up?
+    pub fn has_parked_for(&self, is_one: impl Fn(&AgentId) -> bool) -> bool {
+        let mut parked = self.parked.iter().filter(|(_, lane)| !lane.is_empty()).map(|(extension, _)| extension);
+        parked.any(|extension| !self.awaited.contains(extension) && is_one(extension))
     }
 
     /// Messages for this extension wait until it is taken up. `true` if it is the first one.

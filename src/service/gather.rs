@@ -22,7 +22,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A batch is closed when so many bytes were read for it.
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// In one pass at most so many names of the drop are looked at, whatever is found: between two there is a sign of life.
+/// In one pass at most so many names of the drop are looked at, whatever is found: between two there is a sign of life, and to find that a
+/// long queue has to wait is no reason to let the lanes run empty.
 const LOOKS: usize = 4 * BATCH;
 
 /// Something to be claimed, or claimed already.
@@ -70,6 +71,7 @@ impl Candidate {
 impl Active<'_> {
     /// At most [`BATCH`] candidates, in order.
     pub(super) fn gather(&mut self, now: Now) -> Result<Vec<Candidate>, BusError> {
+        self.lanes.end_gathering();
         if self.relist {
             self.list_own_room()?;
         }
@@ -94,6 +96,7 @@ impl Active<'_> {
                 Ok(candidate) => {
                     if let Some(Candidate::InRoom(claimed)) = &candidate {
                         bytes += claimed.claim.state.bytes;
+                        claimed.one_recipient().into_iter().for_each(|recipient| self.lanes.gather(recipient));
                     }
                     candidates.extend(candidate);
                 }
@@ -109,6 +112,11 @@ impl Active<'_> {
             match self.look_at(name, from, now) {
                 Ok((read, candidate)) => {
                     bytes += read;
+                    if let Some(Candidate::Dropped { message, .. }) = &candidate
+                        && let Recipient::One(recipient) = message.recipient()
+                    {
+                        self.lanes.gather(recipient);
+                    }
                     candidates.extend(candidate);
                 }
                 Err(BusError::RoomGone) => return Err(BusError::RoomGone),
@@ -123,6 +131,7 @@ impl Active<'_> {
             }
         }
         candidates.sort_by_cached_key(Candidate::order);
+        self.lanes.end_gathering();
         Ok(candidates)
     }
 

@@ -54,6 +54,8 @@ struct Lane {
     /// By falling priority, then in the order of arrival.
     waiting: BTreeMap<(u8, u64), Job>,
     running: usize,
+    /// What is being gathered for it, and not yet in it.
+    gathered: usize,
 }
 
 /// Everything that is claimed for extensions.
@@ -90,9 +92,22 @@ impl Lanes {
 
     /// May one more message be claimed for this extension?
     pub fn has_room(&self, extension: &AgentId, installed: &Installed) -> bool {
-        self.lanes.get(extension).is_none_or(|lane| {
-            lane.waiting.len() < LANE_WAITS || lane.running < installed.concurrency(extension.as_str())
-        })
+        let most = LANE_WAITS + installed.concurrency(extension.as_str());
+        self.lanes.get(extension).is_none_or(|lane| lane.waiting.len() + lane.running + lane.gathered < most)
+    }
+
+    /// One message is going to be claimed, perhaps for an extension.
+    pub fn gather(&mut self, recipient: &AgentId) {
+        if self.host.package(recipient.as_str()).is_some() {
+            self.lanes.entry(recipient.clone()).or_default().gathered += 1;
+        }
+    }
+
+    /// What was gathered is now in its lane, or will not come.
+    pub fn end_gathering(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.gathered = 0;
+        }
     }
 
     pub fn add(&mut self, job: Job) {

@@ -104,7 +104,9 @@ impl Active<'_> {
             return false;
         }
         let waits_alone = self.alone.is_some() || (self.ready.iter().any(|r| r.suspect) && !self.lanes.is_idle());
-        let claims = (!self.drop.is_empty() || !self.ready.is_empty()) && !waits_alone && self.may_claim();
+        let has_parked = || self.drop.has_parked_for(|extension| self.lanes.has_room(extension, &self.core.installed));
+        let is_there = !self.drop.is_empty() || !self.ready.is_empty() || has_parked();
+        let claims = is_there && !waits_alone && self.may_claim();
         !self.unsettled.is_empty() || (claims && self.stop_at.is_none())
     }
 
