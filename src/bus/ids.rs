@@ -2,9 +2,10 @@
 //!
 //! `.postroom/ids/<day>` holds one line a fact, appended; a small index in memory says where to look. What cannot be read now is an
 //! error: "not seen" would be a lie. `line` is how a fact is written; `rebuild` makes the file of a day anew, from its journal, where it
-//! was removed.
+//! was removed; `moved` remembers which days are in the file of another one.
 
 mod line;
+mod moved;
 mod rebuild;
 
 use std::collections::hash_map::DefaultHasher;
@@ -281,6 +282,8 @@ impl Ids {
         let number = match self.days.iter().position(|(there, _)| *there == day) {
             Some(number) => number,
             None => {
+                // What is said of this day from now on is in its own file.
+                moved::forget(disk, &day)?;
                 self.days.push((day, Some(disk.open_append(&path)?)));
                 self.torn = true;
                 self.days.len() - 1
@@ -336,18 +339,17 @@ impl Ids {
         let today = time::day(now_ms);
         let mut old = Vec::new();
         for entry in disk.list(Path::new(layout::IDS))? {
-            let Some(day) = entry.name.to_str() else { continue };
+            let Some(name) = entry.name.to_str() else { continue };
+            let day = moved_day(name).unwrap_or(name);
             match time::days_between(day, &today) {
-                Some(age) if age > i64::from(self.keep_days) => old.push(day.to_owned()),
-                Some(..0) if disk.rename_new(&path_of(day), &path_of(&today))? == Moved::Done => {
-                    self.days.iter_mut().filter(|(name, _)| name == day).for_each(|entry| entry.0.clone_from(&today));
-                }
+                Some(age) if age > i64::from(self.keep_days) => old.push(name.to_owned()),
+                Some(..0) if day == name => self.rename_day(disk, day, &today)?,
                 Some(_) | None => {}
             }
         }
-        for day in &old {
-            disk.remove_file(&path_of(day))?;
-            if let Some(number) = self.days.iter().position(|(d, _)| d == day) {
+        for name in &old {
+            disk.remove_file(&path_of(name))?;
+            if let Some(number) = self.days.iter().position(|(day, _)| day == name) {
                 for index in [&mut self.index, &mut self.named] {
                     index.retain(|_, (at, _)| *at != number as u32);
                 }
@@ -356,6 +358,25 @@ impl Ids {
         }
         Ok(())
     }
+
+    fn rename_day(&mut self, disk: &Disk, day: &str, today: &str) -> Result<(), BusError> {
+        if disk.stat(&path_of(today))?.is_some() {
+            return Ok(());
+        }
+        moved::remember(disk, day, today)?;
+        match disk.rename_new(&path_of(day), &path_of(today))? {
+            Moved::Done => {
+                self.days.iter_mut().filter(|(name, _)| name == day).for_each(|entry| today.clone_into(&mut entry.0));
+                Ok(())
+            }
+            Moved::Taken | Moved::Gone => moved::forget(disk, day),
+        }
+    }
+}
+
+/// The day that a file of this name says the ids of are in the file of another.
+pub fn moved_day(name: &str) -> Option<&str> {
+    moved::day_of(name)
 }
 
 fn path_of(day: &str) -> PathBuf {

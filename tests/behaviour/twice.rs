@@ -227,9 +227,36 @@ fn ids_of_a_day_that_is_yet_to_come_are_todays() {
     // The journal has them, too; here it is about the file.
     bus.remove(&format!("archive/{today}/journal.jsonl"));
     bus.once();
-    assert_eq!(bus.ls(".postroom/ids"), [today.as_str()]);
+    assert_eq!(bus.ls(".postroom/ids"), [today.as_str(), "2999-12-31.as"]);
     bus.drop("2.json", &text).once();
     assert_eq!(bus.steps(&["duplicate"]), ["m-1 duplicate"]);
+}
+
+/// The journal of a day yet to come stays; what it says of an id is older than what was said since.
+#[test]
+fn what_was_said_on_a_day_yet_to_come_does_not_count_again() {
+    let bus = Session::new();
+    bus.know(&["bob"]).drop("1.json", message("m-1", "alice", "bbo", "note", "1")).once();
+    let [today] = <[String; 1]>::try_from(bus.ls(".postroom/ids")).unwrap();
+    for folder in [".postroom/ids", "archive"] {
+        std::fs::rename(bus.path(folder).join(&today), bus.path(folder).join("2999-12-31")).unwrap();
+    }
+    // The bus was in use on the days before this one, so the date is right.
+    let date: jiff::civil::Date = today.parse().unwrap();
+    for days in 1..=2 {
+        let day = date.checked_sub(jiff::Span::new().days(days)).unwrap().to_string();
+        std::fs::create_dir(bus.path("archive").join(day)).unwrap();
+    }
+    bus.once();
+    let [ids, moved] = [today.as_str(), "2999-12-31.as"].map(|name| format!(".postroom/ids/{name}"));
+    assert!(bus.exists(&ids) && bus.exists(&moved) && !bus.exists(".postroom/ids/2999-12-31"));
+    // The corrected message has the id now, for every service to come, and also where the file of ids is removed.
+    let text = message("m-1", "alice", "bob", "note", "1");
+    bus.drop("2.json", &text).once();
+    bus.remove("inbox/bob/m-1.json").drop("3.json", &text).once();
+    bus.remove(&ids).drop("4.json", &text).once();
+    assert_eq!(bus.steps(&["delivered", "duplicate"]), ["m-1 delivered", "m-1 duplicate", "m-1 duplicate"]);
+    assert_eq!((bus.ls("inbox/bob").len(), bus.ls(".postroom/ids")), (0, vec![today, "2999-12-31.as".to_owned()]));
 }
 
 /// In a flood a message is decided, carried out and noted while others are claimed: its copy must find it at each of these moments.

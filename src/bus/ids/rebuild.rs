@@ -4,12 +4,15 @@
 //! A day that is packed is left out. The file comes about in the room and gets its name in one step, so it is whole, and a service that
 //! was replaced adds none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::moved::MovedDays;
 use super::{AnswerNote, BusError, Disk, DiskError, EntryKind, IdNote, IdState, Room, Ticket, line, path_of, time};
 use crate::bus::disk::Moved;
 use crate::bus::journal;
@@ -51,43 +54,76 @@ struct Effect {
 pub fn missing(disk: &Disk, room: &Room, keep_days: u32, now_ms: u64) -> Result<(), BusError> {
     let there: HashSet<std::ffi::OsString> =
         disk.list(Path::new(layout::IDS))?.into_iter().map(|entry| entry.name).collect();
+    let moved = MovedDays::read(disk, &there)?;
     let today = time::day(now_ms);
+    let is_old = |day: &str| time::days_between(day, &today).is_none_or(|age| age > i64::from(keep_days));
+    let mut homes = BTreeSet::new();
     for entry in disk.list(Path::new(layout::ARCHIVE))? {
         let Some(day) = entry.name.to_str().filter(|day| time::is_day(day)) else { continue };
-        let is_old = time::days_between(day, &today).is_none_or(|age| age > i64::from(keep_days));
-        let is_folder = matches!(entry.kind, EntryKind::Folder | EntryKind::Unknown);
-        if is_folder && !is_old && !there.contains(entry.name.as_os_str()) {
-            rebuild(disk, room, day)?;
+        if matches!(entry.kind, EntryKind::Folder | EntryKind::Unknown) {
+            homes.insert(moved.home(day).to_owned());
         }
+    }
+    for home in homes.into_iter().filter(|home| !is_old(home) && !there.contains(OsStr::new(home))) {
+        let days = moved.guests(&home).into_iter().chain([home.as_str()]);
+        rebuild(disk, room, &home, days)?;
     }
     Ok(())
 }
 
-fn rebuild(disk: &Disk, room: &Room, day: &str) -> Result<(), BusError> {
-    let Some(journal) = journal::open(disk, day)? else { return Ok(()) };
-    let from = journal::journal_path(day);
-    // What is left of it by a crash, recovery removes.
-    let made = room.file(format!("gone-ids-{day}"));
-    let mut file = disk.open_append(&made).map_err(|error| room.missing(disk, error))?;
-    let failed = |e| DiskError::new("append to", &made, e);
-    let mut lines = Vec::new();
-    for (number, told) in BufReader::with_capacity(CHUNK, journal).split(b'\n').enumerate() {
-        if number % 4096 == 0 {
-            room.beat_if_due(disk)?;
-        }
-        let told = told.map_err(|e| DiskError::new("read", &from, e))?;
-        add(&mut lines, &told);
-        if lines.len() >= CHUNK {
-            file.write_all(&lines).map_err(failed)?;
-            lines.clear();
-        }
+/// Makes the file of `home` from the journals of these days, in this order.
+fn rebuild<'a>(disk: &Disk, room: &Room, home: &str, days: impl Iterator<Item = &'a str>) -> Result<(), BusError> {
+    let mut made = None;
+    for day in days {
+        let Some(journal) = journal::open(disk, day)? else { continue };
+        let made = match &mut made {
+            Some(made) => made,
+            None => made.insert(Made::begin(disk, room, home)?),
+        };
+        made.take_in(disk, room, day, journal)?;
     }
-    file.write_all(&lines).map_err(failed)?;
-    file.sync_all().map_err(|e| DiskError::new("sync", &made, e))?;
-    match disk.rename_new(&made, &path_of(day))? {
-        Moved::Done => Ok(()),
-        Moved::Taken => disk.remove_file(&made).map(|_| ()).map_err(BusError::from),
-        Moved::Gone => Err(room.missing(disk, DiskError::new("rename", &made, rustix::io::Errno::NOENT))),
+    made.map_or(Ok(()), |made| made.end(disk, room, home))
+}
+
+/// A file of ids that comes about in the room.
+struct Made {
+    path: PathBuf,
+    file: File,
+}
+
+impl Made {
+    fn begin(disk: &Disk, room: &Room, home: &str) -> Result<Made, BusError> {
+        // What is left of it by a crash, recovery removes.
+        let path = room.file(format!("gone-ids-{home}"));
+        let file = disk.open_append(&path).map_err(|error| room.missing(disk, error))?;
+        Ok(Made { path, file })
+    }
+
+    fn take_in(&mut self, disk: &Disk, room: &Room, day: &str, journal: File) -> Result<(), BusError> {
+        let from = journal::journal_path(day);
+        let failed = |e| DiskError::new("append to", &self.path, e);
+        let mut lines = Vec::new();
+        for (number, told) in BufReader::with_capacity(CHUNK, journal).split(b'\n').enumerate() {
+            if number % 4096 == 0 {
+                room.beat_if_due(disk)?;
+            }
+            let told = told.map_err(|e| DiskError::new("read", &from, e))?;
+            add(&mut lines, &told);
+            if lines.len() >= CHUNK {
+                self.file.write_all(&lines).map_err(failed)?;
+                lines.clear();
+            }
+        }
+        Ok(self.file.write_all(&lines).map_err(failed)?)
+    }
+
+    fn end(self, disk: &Disk, room: &Room, home: &str) -> Result<(), BusError> {
+        self.file.sync_all().map_err(|e| DiskError::new("sync", &self.path, e))?;
+        match disk.rename_new(&self.path, &path_of(home))? {
+            Moved::Done => Ok(()),
+            Moved::Taken => disk.remove_file(&self.path).map(|_| ()).map_err(BusError::from),
+            Moved::Gone => Err(room.missing(disk, DiskError::new("rename", &self.path, rustix::io::Errno::NOENT))),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use postroom::bus::disk::EntryKind;
+use postroom::bus::ids;
 use postroom::bus::layout::{self, WaitingName};
 use postroom::bus::retention;
 use postroom::bus::time;
@@ -77,7 +78,7 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::IDS,
-        belongs: |name, kind| kind != EntryKind::Folder && is_day(name),
+        belongs: |name, kind| kind != EntryKind::Folder && (is_day(name) || ids::moved_day(name).is_some()),
         because: "the ids that were seen are kept there, a file for each day; nobody reads or removes anything else",
         mend: MOVE_OUT,
     },
