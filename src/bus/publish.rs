@@ -119,14 +119,16 @@ fn publish_into(
 ) -> Result<(), BusError> {
     let Target::Inbox { agent, .. } = target else { return Ok(()) };
     let folder = layout::inbox(agent);
-    let mut target = target.clone();
+    let first = target;
+    let mut target = first.clone();
     let mut looked_again = false;
     loop {
         match folders.rename_into(disk, staged, &folder, &target.file_name())? {
             Moved::Done => return Ok(()),
-            Moved::Taken => match target.next_number() {
+            Moved::Taken => match target.next_number(first) {
                 Some(next) => target = next,
-                None => return Ok(()),
+                // Whoever has filled the inbox so may empty it: it is tried again.
+                None => return Err(DiskError::new("rename into", &folder, rustix::io::Errno::EXIST).into()),
             },
             Moved::Gone => {
                 if !room.exists(disk)? {
@@ -221,7 +223,7 @@ pub fn publish_by_content(
             }
             There::Missing => {}
             There::CutShort => remove(disk, room, &path)?,
-            There::Other => match target.next_number() {
+            There::Other => match target.next_number(&effect.to) {
                 Some(next) => {
                     target = next;
                     continue;
