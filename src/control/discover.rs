@@ -1,10 +1,15 @@
 //! `mcp.core.discover`: every agent and extension that matches.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
 
 use super::parameters::Parameters;
-use super::{Answer, Call, Extension, Registration, reply};
-use crate::message::Failure;
+use super::{Answer, Call, Extension, Registration, refuse};
+use crate::message::{Code, Failure, Handled, JsonText, Payload};
+
+/// A reply has at most so many bytes: as many as a message may have, unless that is set otherwise.
+const REPLY_MAX: usize = 16 << 20;
 
 struct Request {
     /// Only those with this capability.
@@ -46,8 +51,67 @@ pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let agents = call.bus.registered.values().filter(|agent| request.matches(&agent.capabilities, &agent.actions));
     let extensions = call.bus.extensions.iter().filter(|ext| request.matches(&ext.capabilities, &ext.actions));
     let now = call.bus.now_ms;
-    Ok(reply(&Found {
+    let found = Found {
         agents: agents.map(|registration| Agent { registration, away: registration.is_away(now) }).collect(),
         extensions: extensions.collect(),
-    }))
+    };
+    reply_within(REPLY_MAX, &found)
+}
+
+/// The reply, if it has at most `max` bytes. No more than that is ever built.
+fn reply_within(max: usize, found: &Found) -> Result<Answer, Failure> {
+    let mut bounded = Bounded { bytes: Vec::new(), left: max };
+    if serde_json::to_writer(&mut bounded, found).is_err() {
+        let (agents, extensions) = (found.agents.len(), found.extensions.len());
+        let message = format!(
+            "{agents} agents and {extensions} extensions match, and what they say of themselves has more than {max} bytes; \
+             ask with a \"capability\" or a \"namespace\" that fewer have"
+        );
+        return Err(refuse(Code::ResourceLimit, message));
+    }
+    let text = String::from_utf8(bounded.bytes).expect("JSON is UTF-8");
+    Ok(Answer { handled: Handled::Reply(Payload::Text(JsonText::trusted(text))), change: None })
+}
+
+/// Takes so many bytes and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    left: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_that_would_be_too_large_is_none() {
+        let extension = Extension {
+            name: "ext".into(),
+            version: "1".into(),
+            description: String::new(),
+            capabilities: Vec::new(),
+            actions: vec!["a.b".into(); 100],
+            sha256: String::new(),
+        };
+        let found = Found { agents: Vec::new(), extensions: vec![&extension; 3] };
+        let length = serde_json::to_string(&found).expect("JSON").len();
+        let whole = reply_within(length, &found).expect("it fits");
+        let Handled::Reply(Payload::Text(text)) = whole.handled else { panic!("no text") };
+        assert_eq!(text.as_str().len(), length);
+        let failure = reply_within(length - 1, &found).expect_err("one byte too many");
+        assert_eq!(failure.code, Code::ResourceLimit);
+        assert!(failure.message.contains("\"capability\""), "{}", failure.message);
+    }
 }

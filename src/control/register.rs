@@ -3,11 +3,13 @@
 use super::parameters::Parameters;
 use super::registration::{Registration, Request};
 use super::{Answer, Call, Change, refuse, reply};
-use crate::message::{Code, Failure};
+use crate::message::{Code, Failure, Handled, Payload};
 
 /// How much an agent may say of itself: entries of a list, and characters of one text.
 const MAX_ENTRIES: usize = 256;
 const MAX_CHARS: usize = 1024;
+/// And in all, in bytes, as it is stored: every service keeps all registrations in memory, and `discover` answers with them.
+const MAX_STORED: usize = 64 << 10;
 
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let request = Request::read(&Parameters::of(call)?)?;
@@ -31,8 +33,22 @@ pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
         last_seen: call.bus.now_ms,
     };
     let mut answer = reply(&registration);
+    check_stored(&answer)?;
     answer.change = Some(Change::Register(agent.clone(), registration));
     Ok(answer)
+}
+
+/// The answer is the registration as it is stored.
+fn check_stored(answer: &Answer) -> Result<(), Failure> {
+    let Handled::Reply(Payload::Text(stored)) = &answer.handled else { return Ok(()) };
+    match stored.as_str().len() {
+        ..=MAX_STORED => Ok(()),
+        bytes => {
+            let message =
+                format!("a registration has at most {MAX_STORED} bytes as it is stored; this one has {bytes}");
+            Err(refuse(Code::InvalidMessage, message))
+        }
+    }
 }
 
 fn check_sizes(request: &Request) -> Result<(), Failure> {

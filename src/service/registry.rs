@@ -7,7 +7,8 @@ use crate::bus::{BusError, Disk, layout};
 use crate::control::{Change, Registration};
 use crate::message::AgentId;
 
-/// A registration's file has at most this many bytes: 512 entries of 1,024 characters, and room for escapes.
+/// A registration's file has at most this many bytes: as many as earlier versions let it have (512 entries of 1,024 characters, and room
+/// for escapes). What registers now is smaller.
 const MAX_BYTES: u64 = 8 << 20;
 
 #[derive(Debug, Default)]

@@ -203,6 +203,43 @@ fn wrong_payloads_are_refused_at_once_and_change_nothing() {
 }
 
 #[test]
+fn a_registration_may_have_so_many_bytes() {
+    let bus = Session::new();
+    let card = |entries: usize| {
+        json!({"name": "A", "version": "1", "capabilities": vec!["c".repeat(1000); entries]}).to_string()
+    };
+    assert_eq!(ask(&bus, "alice", "mcp.core.register", &card(65))["agent"], "alice");
+    let before = bus.text("agents/alice.json");
+    let refused = ask(&bus, "alice", "mcp.core.register", &card(66));
+    assert_eq!(code(&refused), "invalid-message");
+    let message = string(&refused["error"], "message");
+    assert!(message.contains("at most 65536 bytes as it is stored; this one has 66"), "{message}");
+    assert_eq!(bus.text("agents/alice.json"), before);
+}
+
+/// Each discovery would be as large as all that agents have said of themselves.
+#[test]
+fn a_discovery_may_find_so_many_bytes() {
+    let bus = Session::new();
+    let text = "c".repeat(1000);
+    for number in 0..270 {
+        let agent = format!("agent-{number}");
+        let namespace = if number == 7 { "few.x" } else { "many.x" };
+        let card = json!({
+            "agent": agent, "name": "A", "version": "1", "capabilities": vec![&text; 64], "actions": [namespace],
+            "registeredAt": 1, "lastSeen": 1,
+        });
+        bus.write(format!("agents/{agent}.json"), card.to_string());
+    }
+    let refused = ask(&bus, "alice", "mcp.core.discover", "{}");
+    assert_eq!(code(&refused), "resource-limit");
+    let message = string(&refused["error"], "message");
+    assert!(message.contains("270 agents") && message.contains("\"namespace\""), "{message}");
+    let found = ask(&bus, "alice", "mcp.core.discover", r#"{"namespace":"few"}"#);
+    assert_eq!(found["agents"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn so_many_agents_may_register() {
     let bus = Session::with("[limits]\nagents = 1");
     let card = r#"{"name":"A","version":"1","capabilities":[]}"#;
