@@ -286,6 +286,19 @@ impl Disk {
             .map_err(|e| DiskError::new("read", self.path.join(path), e))
     }
 
+    /// Reads at most the first `len` bytes of a file, as [`Disk::read`] does the whole.
+    pub fn read_start(&self, path: &Path, len: usize) -> Result<Option<Vec<u8>>, DiskError> {
+        let Some(fd) = self.open_beneath(path, OFlags::RDONLY)? else { return Ok(None) };
+        let stat = sys::fstat(&fd).map_err(|e| self.error("look at", path, e))?;
+        if !is_regular(&stat) {
+            return Err(DiskError::new("read", self.path.join(path), io::Error::other("not a regular file")));
+        }
+        let mut start = vec![0; len];
+        let read = retry_on_intr(|| rustix::io::pread(&fd, &mut start, 0)).map_err(|e| self.error("read", path, e))?;
+        start.truncate(read);
+        Ok(Some(start))
+    }
+
     /// Makes a private folder; all is well if it is there already and is a folder.
     pub fn make_folder(&self, path: &Path) -> Result<(), DiskError> {
         match sys::mkdirat(&self.root, path, PRIVATE_FOLDER) {

@@ -3,6 +3,7 @@
 //! Each request can be carried out again: what is done already is not found, and a crash in between loses nothing. What the crash left of
 //! it, a reason without its letter, goes then.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,13 @@ use crate::message::{AgentId, MessageId};
 
 /// A request has at most this many bytes: about 100,000 tickets.
 const MAX_BYTES: u64 = 8 << 20;
+/// An error reply is looked for under so many names: its owner fills that folder as he likes. One that is not found stays, beside
+/// the answer to the second try.
+const MAX_NUMBERS: u32 = 64;
+/// After so many that are not there, none is expected any more.
+const MAX_MISSING: u32 = 8;
+/// So many bytes have the id of a reply of the service in them.
+const REPLY_START: usize = 128;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,7 +88,8 @@ impl Active<'_> {
         self.give_answer(name, &answer)?;
         publish::remove(self.disk(), &self.room, &path)?;
         let answered = request.map(|request| request.tickets).unwrap_or_default();
-        self.carried_out.retain(|letter| !answered.contains(&letter.ticket.to_string()));
+        let answered: HashSet<Ticket> = answered.iter().filter_map(|ticket| Ticket::parse(ticket)).collect();
+        self.carried_out.retain(|letter| !answered.contains(&letter.ticket));
         Ok(())
     }
 
@@ -99,21 +108,26 @@ impl Active<'_> {
 
     fn answer_request(&mut self, request: &Request, now: Now) -> Result<Answer, BusError> {
         let mut answer = Answer { ok: true, ..Answer::default() };
-        let (letters, reasons) = dead_letters(self.disk())?;
+        let letters = Letters::find(self.disk())?;
+        let mut carried_out = by_ticket(self.carried_out.iter().cloned());
         for wanted in &request.tickets {
+            self.room.beat_if_due(self.disk())?;
             let ticket = Ticket::parse(wanted);
-            if let Some(letter) = self.carried_out.iter().find(|letter| Some(letter.ticket) == ticket).cloned() {
-                self.remove_reason(&letter)?;
+            if let Some(letter) = ticket.and_then(|ticket| carried_out.get(&ticket)) {
+                self.remove_reason(letter)?;
                 answer.done.push(wanted.clone());
                 continue;
             }
-            let found = ticket.and_then(|ticket| letters.iter().find(|letter| letter.ticket == ticket));
+            let found = ticket.and_then(|ticket| letters.there.get(&ticket));
             let done = match (found, &request.op) {
                 (Some(letter), Op::Retry) => self.retry(letter, now)?,
                 (Some(letter), Op::Purge) => self.purge(letter)?,
                 // What was tried again has another ticket now, so only of what is removed it is known that all is as it was asked for.
-                (None, op) => self.remove_left(&reasons, ticket)? && matches!(op, Op::Purge),
+                (None, op) => self.remove_left(&letters, ticket)? && matches!(op, Op::Purge),
             };
+            if let Some(letter) = found.filter(|_| done) {
+                carried_out.insert(letter.ticket, letter.clone());
+            }
             if done { answer.done.push(wanted.clone()) } else { answer.not_found.push(wanted.clone()) }
         }
         Ok(answer)
@@ -121,8 +135,8 @@ impl Active<'_> {
 
     /// Removes the reason of a letter that is not there: a service died, or was replaced, while it carried this request out. `false`: there
     /// is none, or its letter is on the way to it.
-    fn remove_left(&self, reasons: &[ClaimName], ticket: Option<Ticket>) -> Result<bool, BusError> {
-        let Some(letter) = reasons.iter().find(|letter| Some(letter.ticket) == ticket) else { return Ok(false) };
+    fn remove_left(&self, letters: &Letters, ticket: Option<Ticket>) -> Result<bool, BusError> {
+        let Some(letter) = ticket.and_then(|ticket| letters.reasons.get(&ticket)) else { return Ok(false) };
         if self.undone().any(|decision| decision.record.claim.ticket == letter.ticket) {
             return Ok(false);
         }
@@ -189,13 +203,14 @@ impl Active<'_> {
             None => vec![reply_id(1, letter.ticket).to_string()],
         };
         for stem in stems {
-            for number in 1.. {
+            let mut missing = 0;
+            for number in 1..=MAX_NUMBERS {
                 let path = layout::inbox(sender.as_str()).join(layout::delivery_name(&stem, number));
                 match self.disk().stat(&path)? {
                     Some(_) if self.tells_of(&path, letter.ticket) => return Ok(Some(path)),
-                    Some(_) => {}
-                    // The first may have been taken while the second waits.
-                    None if number == 1 => {}
+                    Some(_) => missing = 0,
+                    // Those before it may have been taken while it waits.
+                    None if missing < MAX_MISSING => missing += 1,
                     None => break,
                 }
             }
@@ -203,16 +218,13 @@ impl Active<'_> {
         Ok(None)
     }
 
-    /// Is it the service's own answer to the message with this ticket?
+    /// Is it the service's own answer to the message with this ticket? Its id stands at the beginning of what the service writes; whatever
+    /// else lies in the inbox, and however large, is not read.
     fn tells_of(&self, path: &Path, ticket: Ticket) -> bool {
-        #[derive(Deserialize)]
-        struct Reply<'a> {
-            #[serde(borrow)]
-            id: std::borrow::Cow<'a, str>,
-        }
-        let text = self.disk().read(path, self.core.settings.bus.max_message_bytes).ok().flatten();
-        let reply = text.as_ref().and_then(|text| serde_json::from_slice::<Reply>(text).ok());
-        reply.is_some_and(|reply| ticket_of_reply(&reply.id) == Some(ticket))
+        let start = self.disk().read_start(path, REPLY_START).ok().flatten().unwrap_or_default();
+        let start = String::from_utf8_lossy(&start);
+        let id = start.strip_prefix("{\"id\":\"").and_then(|rest| rest.split('"').next());
+        id.and_then(ticket_of_reply) == Some(ticket)
     }
 
     fn purge(&mut self, letter: &ClaimName) -> Result<bool, BusError> {
@@ -232,12 +244,24 @@ impl Active<'_> {
     }
 }
 
-/// The letters that are there, and those whose reasons are.
-fn dead_letters(disk: &Disk) -> Result<(Vec<ClaimName>, Vec<ClaimName>), BusError> {
-    let (mut letters, mut reasons) = (Vec::new(), Vec::new());
-    disk.for_each(Path::new(layout::DEAD_LETTER), |name, _| {
-        letters.extend(name.to_str().and_then(layout::parse_dead));
-        reasons.extend(name.to_str().and_then(layout::parse_reason));
-    })?;
-    Ok((letters, reasons))
+/// What there is in `dead-letter/`, by its tickets.
+struct Letters {
+    there: HashMap<Ticket, ClaimName>,
+    /// The letters whose reasons are there.
+    reasons: HashMap<Ticket, ClaimName>,
+}
+
+impl Letters {
+    fn find(disk: &Disk) -> Result<Letters, BusError> {
+        let (mut letters, mut reasons) = (Vec::new(), Vec::new());
+        disk.for_each(Path::new(layout::DEAD_LETTER), |name, _| {
+            letters.extend(name.to_str().and_then(layout::parse_dead));
+            reasons.extend(name.to_str().and_then(layout::parse_reason));
+        })?;
+        Ok(Letters { there: by_ticket(letters), reasons: by_ticket(reasons) })
+    }
+}
+
+fn by_ticket(letters: impl IntoIterator<Item = ClaimName>) -> HashMap<Ticket, ClaimName> {
+    letters.into_iter().map(|letter| (letter.ticket, letter)).collect()
 }

@@ -66,6 +66,35 @@ fn the_word_about_one_of_several_and_about_one_without_an_id_is_found_too() {
     assert_eq!((names.len(), bus.dead().len()), (2, 1), "{}", bus.tree());
 }
 
+/// Its owner fills an inbox, and empties it, as he likes.
+#[test]
+fn the_word_about_a_letter_is_looked_for_behind_gaps_and_under_so_many_names() {
+    let bus = Session::new();
+    let reply = |number: u32| match number {
+        1 => "inbox/alice/e.reply.json".to_owned(),
+        number => format!("inbox/alice/e.reply~{number}.json"),
+    };
+    for (there, found) in [(3, true), (70, false)] {
+        bus.know(&["alice"]);
+        for number in 1..=there {
+            bus.write(reply(number), "{}");
+        }
+        bus.drop("1.json", message("e", "alice", "nobody", "a.b", "1")).once();
+        let mut names = bus.ls("inbox/alice").into_iter().map(|name| format!("inbox/alice/{name}"));
+        let mine = names.find(|name| bus.text(name) != "{}").expect("a reply");
+        for number in 2..=3 {
+            bus.remove(&reply(number));
+        }
+        let before = bus.text(&mine);
+        retry(&bus, "1.json");
+        assert_eq!(!bus.exists(&mine) || bus.text(&mine) != before, found, "{there}: {}", bus.tree());
+        for folder in ["inbox/alice", "dead-letter"] {
+            std::fs::remove_dir_all(bus.path(folder)).unwrap();
+        }
+        std::fs::create_dir(bus.path("dead-letter")).unwrap();
+    }
+}
+
 /// A client that waits at the path of its answer must not find the refusal of another message there.
 #[test]
 fn a_refused_text_with_the_id_of_a_pending_message_is_answered_beside_it() {
