@@ -118,7 +118,11 @@ pub fn open(disk: &Disk, name: &OsStr, max_bytes: u64) -> Result<Found, DiskErro
         return Ok(Found::TooLarge(state, writers));
     }
     let file = File::from(fd);
-    let bytes = disk::read_all(&file, state.bytes as usize).map_err(|e| DiskError::new("read", name, e))?;
+    let bytes = disk::read_all(&file, state.bytes, max_bytes).map_err(|e| DiskError::new("read", name, e))?;
+    if bytes.len() as u64 > max_bytes {
+        // It has grown since: where no lease is to be had, nothing keeps a writer out.
+        return Ok(Found::TooLarge(FileState { bytes: bytes.len() as u64, ..state }, writers));
+    }
     Ok(Found::File(Opened { name: name.to_owned(), state, bytes, writers, file }))
 }
 
@@ -305,7 +309,11 @@ pub fn read(disk: &Disk, room: &Room, name: ClaimName, max_bytes: u64) -> Result
     if hold(&fd) == Writers::Some {
         return Ok(Read::BeingWritten);
     }
-    let bytes = disk::read_all(&File::from(fd), state.bytes as usize).map_err(|e| DiskError::new("read", &path, e))?;
+    let bytes =
+        disk::read_all(&File::from(fd), state.bytes, max_bytes).map_err(|e| DiskError::new("read", &path, e))?;
+    if bytes.len() as u64 > max_bytes {
+        return Ok(Read::TooLarge(FileState { bytes: bytes.len() as u64, ..state }));
+    }
     let dropped_as = format!("{}.json", name.stem);
     Ok(Read::Message(Claim { name, dropped_as, state }, bytes))
 }

@@ -281,9 +281,12 @@ impl Disk {
             let says = format!("{} bytes, more than the {max} expected", stat.st_size);
             return Err(DiskError::new("read", self.path.join(path), io::Error::other(says)));
         }
-        read_all(&File::from(fd), stat.st_size as usize)
-            .map(Some)
-            .map_err(|e| DiskError::new("read", self.path.join(path), e))
+        let failed = |e| DiskError::new("read", self.path.join(path), e);
+        let bytes = read_all(&File::from(fd), stat.st_size as u64, max).map_err(failed)?;
+        if bytes.len() as u64 > max {
+            return Err(failed(io::Error::other(format!("more than the {max} bytes expected, and growing"))));
+        }
+        Ok(Some(bytes))
     }
 
     /// Reads at most the first `len` bytes of a file, as [`Disk::read`] does the whole.
@@ -414,12 +417,14 @@ fn write_pieces(fd: impl AsFd, pieces: &[&[u8]]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads from the start until the end of the file; `expected` bytes are foreseen.
-pub fn read_all(file: &File, expected: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(expected + 1);
-    loop {
+/// Reads from the start until the end of the file; `expected` bytes are foreseen. Where it grows meanwhile and has more than `max` bytes,
+/// there are more in what is returned, and not all.
+pub fn read_all(file: &File, expected: u64, max: u64) -> io::Result<Vec<u8>> {
+    let most = usize::try_from(max).unwrap_or(usize::MAX).saturating_add(1);
+    let mut bytes = Vec::with_capacity((expected as usize).saturating_add(1).min(most));
+    while bytes.len() < most {
         if bytes.len() == bytes.capacity() {
-            bytes.reserve(bytes.len());
+            bytes.reserve(bytes.len().min(most - bytes.len()));
         }
         let (asked, at) = (bytes.capacity() - bytes.len(), bytes.len() as u64);
         match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
@@ -429,6 +434,7 @@ pub fn read_all(file: &File, expected: usize) -> io::Result<Vec<u8>> {
             Err(e) => return Err(e.into()),
         }
     }
+    Ok(bytes)
 }
 
 pub fn is_regular(stat: &Stat) -> bool {
@@ -437,4 +443,20 @@ pub fn is_regular(stat: &Stat) -> bool {
 
 pub fn is_folder(stat: &Stat) -> bool {
     sys::FileType::from_raw_mode(stat.st_mode) == sys::FileType::Directory
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_not_read_for_ever() {
+        let top = tempfile::tempdir().expect("a folder");
+        let path = top.path().join("x");
+        std::fs::write(&path, vec![b'x'; 100_000]).expect("written");
+        let read = |expected, max| read_all(&File::open(&path).expect("opened"), expected, max).expect("read").len();
+        assert_eq!((read(100_000, 100_000), read(10, 100_000), read(10, u64::MAX)), (100_000, 100_000, 100_000));
+        // It had 10 bytes when it was looked at, and may have 20.
+        assert!((21..1000).contains(&read(10, 20)), "{}", read(10, 20));
+    }
 }
