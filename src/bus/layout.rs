@@ -275,7 +275,7 @@ impl WaitingName {
     pub fn parse(name: &str) -> Option<WaitingName> {
         let (due, rest) = name.split_once('.')?;
         let (attempt, rest) = rest.split_once('.')?;
-        Some(WaitingName { due_ms: due.parse().ok()?, claim: ClaimName::parse_tail(attempt.parse().ok()?, rest)? })
+        Some(WaitingName { due_ms: number(due)?, claim: ClaimName::parse_tail(number(attempt)?, rest)? })
     }
 }
 
@@ -328,6 +328,11 @@ pub fn room(term: u64, uuid: Uuid) -> PathBuf {
 }
 
 /// The folder of a term, and of a room that is still being prepared.
+/// The term whose folder has this name. The last number there is belongs to none: no term could follow.
+pub fn parse_term(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|term: &u64| *term < u64::MAX && term.to_string() == name)
+}
+
 pub fn term_folder(term: u64) -> PathBuf {
     Path::new(PROCESSING).join(term.to_string())
 }
@@ -449,6 +454,15 @@ mod tests {
             assert_eq!(WaitingName::parse(&name.waiting(7)).map(|waiting| waiting.claim), Some(name.clone()));
             assert_eq!(parse_dead(&name.dead().0), Some(name));
         }
+    }
+
+    #[test]
+    fn a_number_in_a_name_is_written_with_digits_alone() {
+        let ticket = Ticket::new();
+        let parsed = |start: &str| WaitingName::parse(&format!("{start}.{ticket}~x.json")).is_some();
+        assert_eq!([parsed("5.1"), parsed("+5.1"), parsed("5.+1"), parsed(".1")], [true, false, false, false]);
+        let terms = ["7", "+7", "07", "18446744073709551614", "18446744073709551615", ""].map(parse_term);
+        assert_eq!(terms, [Some(7), None, None, Some(u64::MAX - 1), None, None]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Lease {
 fn terms(disk: &Disk) -> Result<Vec<u64>, BusError> {
     let mut terms = Vec::new();
     disk.for_each(Path::new(layout::PROCESSING), |name, _| {
-        terms.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        terms.extend(name.to_str().and_then(layout::parse_term));
     })?;
     terms.sort_unstable_by(|a, b| b.cmp(a));
     Ok(terms)
@@ -148,6 +148,7 @@ pub fn begin(
     now_ms: u64,
     journal: (String, u64),
 ) -> Result<Option<(Room, Log)>, BusError> {
+    let next = after_that(after)?;
     let prepared = match Prepared::make(disk, place.clone(), now_ms) {
         Err(BusError::RoomGone) => return Ok(None),
         made => made?,
@@ -170,7 +171,7 @@ pub fn begin(
         prepared.discard(disk)?;
         return Ok(None);
     }
-    let Some(room) = prepared.enter(disk, after + 1)? else { return Ok(None) };
+    let Some(room) = prepared.enter(disk, next)? else { return Ok(None) };
     if durability == Durability::Full {
         disk.sync_folder(Path::new(layout::PROCESSING))?;
     }
@@ -179,6 +180,14 @@ pub fn begin(
         return Ok(None);
     }
     Ok(Some((room, log)))
+}
+
+/// The term after this one. Only a folder that no service has made has a number that none can follow.
+fn after_that(term: u64) -> Result<u64, BusError> {
+    term.checked_add(1).filter(|next| *next < u64::MAX).ok_or_else(|| BusError::Damaged {
+        path: layout::term_folder(term),
+        what: "has a number that no service gives".into(),
+    })
 }
 
 /// Takes every other room into the own one, highest term first, then the prepared rooms whose owner is dead. From here on

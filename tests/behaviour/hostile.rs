@@ -272,3 +272,12 @@ fn a_claim_that_has_another_name_elsewhere_is_no_message() {
     assert_eq!(bus.dead(), [("not-a-regular-file".into(), "a.json".into())]);
     assert!(!bus.exists("inbox/alice/m-1.reply.json") && elsewhere.exists());
 }
+
+/// No service has made it, since no term could follow.
+#[test]
+fn a_folder_with_the_last_number_there_is_keeps_no_service_from_its_work() {
+    let bus = Session::new();
+    fs::create_dir_all(bus.path("processing/18446744073709551615")).unwrap();
+    bus.drop("1.json", echo("m-1", "alice", "1")).once();
+    assert!(bus.exists("inbox/alice/m-1.reply.json"));
+}

@@ -62,7 +62,7 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::PROCESSING,
-        belongs: |name, kind| kind == EntryKind::Folder && name.parse::<u64>().is_ok(),
+        belongs: |name, kind| kind == EntryKind::Folder && layout::parse_term(name).is_some(),
         because: "the rooms of the services are there; nobody looks at anything else",
         mend: DROP_IT,
     },

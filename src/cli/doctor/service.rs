@@ -95,14 +95,14 @@ fn rooms(patient: &Patient, is_attended: bool) -> Result<Option<Finding>, Failur
     }
     let mut rooms = Vec::new();
     patient.disk.for_each(Path::new(layout::PROCESSING), |name, _| {
-        rooms.extend(name.to_str().filter(|name| name.parse::<u64>().is_ok()).map(str::to_owned));
+        rooms.extend(name.to_str().and_then(layout::parse_term));
     })?;
-    let Some(room) = rooms.iter().max_by_key(|name| name.parse::<u64>().unwrap_or(0)) else { return Ok(None) };
+    let Some(room) = rooms.into_iter().max() else { return Ok(None) };
     Ok(Some(
         Finding::problem("stale-room", "a service ended without cleaning up: its room is still there")
             .because("it was killed, or the power failed; messages that it had in hand wait in its room")
             .mend("start a service: it works off the room before anything else, and nothing is lost or done twice")
-            .at(Path::new(layout::PROCESSING).join(room)),
+            .at(layout::term_folder(room)),
     ))
 }
 
