@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use sha2::Digest as _;
 use uuid::Uuid;
 
+use crate::message::is_invisible;
+
 /// The default name of a bus folder.
 pub const BUS: &str = "ai-communication";
 /// The settings, beside the bus.
@@ -396,7 +398,7 @@ fn stem_of(name: &OsStr, max: usize) -> String {
     let name = name.strip_suffix(b".json").unwrap_or(name);
     let clean: String = String::from_utf8_lossy(name)
         .chars()
-        .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER || is_invisible(c) { '_' } else { c })
+        .map(|c| if c == char::REPLACEMENT_CHARACTER || is_invisible(c) { '_' } else { c })
         .collect();
     no_reason(cut(&clean, max))
 }
@@ -404,11 +406,6 @@ fn stem_of(name: &OsStr, max: usize) -> String {
 /// The point of a final `.why`, with which a dead letter could be taken for a reason, becomes `_`.
 fn no_reason(stem: &str) -> String {
     stem.strip_suffix(".why").map_or_else(|| stem.to_owned(), |start| format!("{start}_why"))
-}
-
-/// Characters that change how a terminal shows the rest of the line (bidirectional controls, line separators).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A number of digits alone: a sign would make a staged effect (`+1.`) look like a claim.
@@ -454,6 +451,12 @@ mod tests {
             assert_eq!(WaitingName::parse(&name.waiting(7)).map(|waiting| waiting.claim), Some(name.clone()));
             assert_eq!(parse_dead(&name.dead().0), Some(name));
         }
+    }
+
+    #[test]
+    fn no_name_has_a_character_that_would_not_be_shown() {
+        let claim = ClaimName::first(Ticket::new(), OsStr::new("a\u{ad}\u{202e}\u{e0041}\u{7f}\u{fff9}b.json"));
+        assert_eq!(claim.stem, "a_____b");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use refusal::{Refusal, Salvage};
 pub use rendered::Rendered;
 pub use reply::{Reply, ReplyBody, ReplyError};
 pub use schema::SCHEMA;
-pub use visible::visible;
+pub use visible::{is_invisible, visible};
 
 #[cfg(test)]
 mod tests;

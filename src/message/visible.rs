@@ -18,7 +18,8 @@ pub fn visible(text: &str, limit: usize) -> String {
     out
 }
 
-fn is_invisible(character: char) -> bool {
+/// Is it a control character, or one that changes the direction of writing or takes no room?
+pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'

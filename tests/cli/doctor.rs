@@ -186,6 +186,8 @@ fn files_in_a_wrong_place() {
         ("inbox", "stray.json"),
         ("processing", "mine.json"),
         (".postroom/ids", "garbage"),
+        (".postroom/ids", "20241027"),
+        ("processing", "07"),
     ] {
         assert!(notes(&bus, "foreign-file").is_empty());
         let path = bus.path(folder).join(name);
@@ -257,6 +259,8 @@ fn what_the_service_itself_puts_there_is_in_its_place() {
     for name in ["2024-10-27.jsonl.zst", "2024-10-27~2.jsonl.zst"] {
         std::fs::write(bus.path("archive").join(name), "").expect("written");
     }
+    // Ids of a day yet to come that are in another day's file.
+    std::fs::write(bus.path(".postroom/ids/2999-12-31.as"), "2024-10-27\n").expect("written");
     wait_for("the delay", || (bus.names("deferred").len() == 1).then_some(()));
     assert_eq!((notes(&bus, "foreign-file"), notes(&bus, "foreign-folder")), (vec![], vec![]));
     service.stop();

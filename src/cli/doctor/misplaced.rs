@@ -69,7 +69,7 @@ const FOLDERS: [Kept; 8] = [
     Kept {
         folder: layout::ARCHIVE,
         belongs: |name, kind| match kind {
-            EntryKind::Folder => is_day(name),
+            EntryKind::Folder => time::is_day(name),
             EntryKind::File => retention::packed_day(name).is_some(),
             EntryKind::Other | EntryKind::Unknown => false,
         },
@@ -78,7 +78,7 @@ const FOLDERS: [Kept; 8] = [
     },
     Kept {
         folder: layout::IDS,
-        belongs: |name, kind| kind != EntryKind::Folder && (is_day(name) || ids::moved_day(name).is_some()),
+        belongs: |name, kind| kind != EntryKind::Folder && (time::is_day(name) || ids::moved_day(name).is_some()),
         because: "the ids that were seen are kept there, a file for each day; nobody reads or removes anything else",
         mend: MOVE_OUT,
     },
@@ -96,11 +96,6 @@ fn is_waiting(name: &str, kind: EntryKind) -> bool {
 fn is_dead_letter(name: &str) -> bool {
     let reason_of = name.strip_suffix(".why.json").map(|start| format!("{start}.json"));
     layout::parse_dead(reason_of.as_deref().unwrap_or(name)).is_some()
-}
-
-/// The last day there is serves as the measure, as where the days are listed.
-fn is_day(name: &str) -> bool {
-    time::days_between(name, "9999-12-31").is_some()
 }
 
 /// A finding for each folder that has something which does not belong there.
@@ -141,7 +136,7 @@ fn foreign(place: &str, names: &[String]) -> Option<Finding> {
 /// Days of the archive that can be neither read nor packed.
 pub fn days(patient: &Patient) -> Result<Option<Finding>, Failure> {
     let mut obstacles = Vec::new();
-    let is_no_day = |name: &str, kind| kind != EntryKind::Folder || !is_day(name);
+    let is_no_day = |name: &str, kind| kind != EntryKind::Folder || !time::is_day(name);
     for day in names(patient, Path::new(layout::ARCHIVE), is_no_day) {
         let obstacle = retention::obstacle(patient.disk, &day)?;
         obstacles.extend(obstacle.map(|path| path.to_string_lossy().into_owned()));
