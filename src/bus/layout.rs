@@ -299,6 +299,16 @@ pub fn delivery_name(stem: &str, number: u32) -> String {
     numbered(stem, number)
 }
 
+/// So many numbers are tried one after the other before the steps grow; and how far they may.
+const STEPS_OF_ONE: u32 = 8;
+const MAX_STEP: u32 = 1 << 16;
+
+/// The number to try where that one's name is taken; `first` is the first that was tried. The steps grow with the way from there, so that among
+/// very many names a free one is found soon.
+pub fn next_number(first: u32, taken: u32) -> Option<u32> {
+    taken.max(1).checked_add(1 + (taken.saturating_sub(first) / STEPS_OF_ONE).min(MAX_STEP))
+}
+
 /// The stem of a reply's file name: `<inReplyTo>.reply`, or `<inReplyTo>~<responder>.reply` where several were asked. If both
 /// ids are so long that no file system takes the name, the responder is cut and followed by a checksum of it.
 pub fn reply_stem(in_reply_to: &str, responder: Option<&str>) -> String {

@@ -2,8 +2,12 @@
 //! name, to give back is the rename to the plain one.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
+
+use super::disk::{Disk, DiskError, Moved};
+use super::layout;
 
 const END: &str = ".leased";
 /// What a name may have, in bytes, so that with the marks of a lease no file system finds it too long (255).
@@ -20,6 +24,23 @@ pub fn parse(name: &OsStr) -> Option<(&str, Uuid)> {
     let (plain, lease) = name.to_str()?.strip_prefix('.')?.strip_suffix(END)?.rsplit_once('~')?;
     let lease = Uuid::parse_str(lease).ok()?;
     plain.ends_with(".json").then_some((plain, lease))
+}
+
+/// Gives a leased message its plain name back, or the next number of it that is free: nothing is replaced. `None`: the lease has run out, or is
+/// acknowledged.
+pub fn give_back(disk: &Disk, leased: &Path, plain: &Path) -> Result<Option<PathBuf>, DiskError> {
+    let stem = plain.file_stem().unwrap_or_default().to_string_lossy();
+    let (mut to, mut number) = (plain.to_owned(), 1);
+    loop {
+        match disk.rename_new(leased, &to)? {
+            Moved::Done => return Ok(Some(to)),
+            Moved::Gone => return Ok(None),
+            Moved::Taken => {}
+        }
+        number =
+            layout::next_number(1, number).ok_or_else(|| DiskError::new("rename to", &to, rustix::io::Errno::EXIST))?;
+        to = plain.with_file_name(layout::delivery_name(&stem, number));
+    }
 }
 
 fn cut(plain: &str) -> String {
@@ -47,6 +68,18 @@ mod tests {
         assert_eq!(plain(format!(".a.json~{LEASE}.tmp")), None);
         assert_eq!(plain(".a.json~x.leased".into()), None);
         assert_eq!(plain(format!("a.json~{LEASE}.leased")), None);
+    }
+
+    #[test]
+    fn a_message_that_is_given_back_replaces_nothing() {
+        let top = tempfile::tempdir().expect("a folder");
+        let disk = Disk::open(top.path()).expect("opened");
+        for name in ["leased", "a.json", "a~2.json"] {
+            std::fs::write(top.path().join(name), name).expect("written");
+        }
+        let back = || give_back(&disk, Path::new("leased"), Path::new("a.json")).expect("renamed");
+        assert_eq!((back(), back()), (Some(PathBuf::from("a~3.json")), None));
+        assert_eq!(std::fs::read_to_string(top.path().join("a~2.json")).expect("there"), "a~2.json");
     }
 
     #[test]

@@ -17,10 +17,6 @@ use super::place::Place;
 /// reference into the message's file, which is made durable first. (A 1 MiB echo would otherwise be written twice more.)
 pub const INLINE_MAX: usize = 16 * 1024;
 
-/// So many numbers are tried one after the other before the steps grow; and how far they may.
-const STEPS_OF_ONE: u32 = 8;
-const MAX_STEP: u32 = 1 << 16;
-
 /// One piece of an effect's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -79,15 +75,13 @@ impl Target {
         }
     }
 
-    /// The same with the number to try where this one's name is taken; `first` is the first that was tried. The steps grow with the way from
-    /// there, so that among very many names a free one is found soon; and from one record everybody tries the same ones. `None`: no numbers are
-    /// foreseen, or there are no more.
+    /// The same with the number to try where this one's name is taken; `first` is the first that was tried. From one record everybody tries the
+    /// same ones. `None`: no numbers are foreseen, or there are no more.
     pub fn next_number(&self, first: &Target) -> Option<Target> {
         let (Target::Inbox { agent, stem, number }, Target::Inbox { number: first, .. }) = (self, first) else {
             return None;
         };
-        let way = number.saturating_sub(*first);
-        let number = number.max(&1).checked_add(1 + (way / STEPS_OF_ONE).min(MAX_STEP))?;
+        let number = layout::next_number(*first, *number)?;
         Some(Target::Inbox { agent: agent.clone(), stem: stem.clone(), number })
     }
 }

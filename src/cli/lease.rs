@@ -67,18 +67,7 @@ impl Lease {
 
     /// The message goes back to where it was; to a number if that name was taken since. `None`: the lease had run out.
     pub fn give_back(&self, disk: &Disk) -> Result<Option<PathBuf>, Failure> {
-        let mut to = self.plain.clone();
-        for number in 2.. {
-            match disk.rename_new(&self.leased, &to)? {
-                Moved::Done => return Ok(Some(to)),
-                Moved::Gone => return Ok(None),
-                Moved::Taken => {
-                    let stem = self.plain.file_stem().unwrap_or_default().to_string_lossy();
-                    to = self.plain.with_file_name(format!("{stem}~{number}.json"));
-                }
-            }
-        }
-        Ok(None)
+        Ok(lease::give_back(disk, &self.leased, &self.plain)?)
     }
 }
 

@@ -198,9 +198,7 @@ impl Inboxes {
                 continue;
             }
             if let Some((plain, _)) = lease::parse(&name) {
-                // If a file of that name is there again, the lease stays what it is: nothing is replaced.
-                disk.rename_new(&path, &folder.join(plain))?;
-                returned += 1;
+                returned += u64::from(lease::give_back(disk, &path, &folder.join(plain))?.is_some());
             }
         }
         Ok(returned)
@@ -297,10 +295,11 @@ mod tests {
         let (bus, disk) = with_a_lease();
         let (mut inboxes, now) = (Inboxes::default(), Now::get());
         std::fs::write(bus.path().join("inbox/bob/a.json"), "another's").unwrap();
-        inboxes.return_leases(&disk, now).unwrap();
-        inboxes.return_leases(&disk, later(now, 60)).unwrap();
+        assert_eq!(inboxes.return_leases(&disk, now).unwrap(), 0);
+        assert_eq!(inboxes.return_leases(&disk, later(now, 60)).unwrap(), 1);
         assert_eq!(std::fs::read_to_string(bus.path().join("inbox/bob/a.json")).unwrap(), "another's");
-        assert_eq!(std::fs::read_to_string(bus.path().join(LEASED)).unwrap(), "leased");
+        assert_eq!(std::fs::read_to_string(bus.path().join("inbox/bob/a~2.json")).unwrap(), "leased");
+        assert!(!bus.path().join(LEASED).exists());
     }
 
     #[test]
