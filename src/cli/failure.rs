@@ -81,7 +81,7 @@ impl From<BusError> for Failure {
         let denied = matches!(&error, BusError::Disk(error) if error.source.kind() == io::ErrorKind::PermissionDenied);
         let failure = Failure { denied, ..Failure::new(exit, text::sentence(&error.to_string())) };
         let hint = match &error {
-            // Only one command has the option; others meet the error, too.
+            // Not every command that meets the error has the option.
             BusError::Unsafe { .. } => Some(UNSAFE_HINT.to_owned()),
             // It is no folder: nothing needs to be moved away.
             BusError::Damaged { path, .. } if path.ends_with(layout::FORMAT) => {

@@ -34,13 +34,21 @@ pub struct Answer {
     pub message: Option<String>,
 }
 
+/// How to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub timeout: Duration,
+    /// Where this command does the service's work, as for `serve`.
+    pub force_file_system: bool,
+}
+
 const ANSWER_MAX: u64 = 64 << 20;
 
 /// Asks, and waits for the answer. `say` gets what a service has to say that is started for this.
 pub fn ask(
     workspace: &Workspace,
     request: &Request,
-    timeout: Duration,
+    terms: Terms,
     say: impl Fn(&Notice) + Clone + Send + Sync + 'static,
 ) -> Result<Answer, Failure> {
     let disk = workspace.disk()?;
@@ -48,14 +56,14 @@ pub fn ask(
     let (asked, answered) = (Path::new(layout::REQUESTS).join(&name), Path::new(layout::ANSWERS).join(&name));
     let watch = Watch::on(&[&workspace.bus.join(layout::ANSWERS)]);
     put(&disk, &asked, request)?;
-    let answer = wait(workspace, &disk, &answered, &watch, timeout, say);
+    let answer = wait(workspace, &disk, &answered, &watch, terms, say);
     match answer {
         Ok(Some(answer)) => Ok(answer),
         // What was not answered must not be done later, when nobody expects it.
         Ok(None) => {
             let withdrawn = disk.remove_file(&asked)?;
             let became = if withdrawn { "the request is withdrawn" } else { "it may still do it" };
-            let waited = units::span(timeout.as_millis() as u64);
+            let waited = units::span(terms.timeout.as_millis() as u64);
             Err(Failure::new(Exit::Timeout, format!("the service did not answer within {waited}; {became}"))
                 .with_hint("see `postroom status` and `postroom doctor`"))
         }
@@ -86,11 +94,11 @@ fn wait(
     disk: &Disk,
     answered: &Path,
     watch: &Watch,
-    timeout: Duration,
+    terms: Terms,
     say: impl Fn(&Notice) + Clone + Send + Sync + 'static,
 ) -> Result<Option<Answer>, Failure> {
     let view = workspace.view()?;
-    let until = deadline(Some(timeout));
+    let until = deadline(Some(terms.timeout));
     loop {
         if let Some(text) = disk.read(answered, ANSWER_MAX)? {
             let answer = serde_json::from_slice(&text).map_err(|error| {
@@ -104,7 +112,7 @@ fn wait(
             return Ok(None);
         }
         if is_unattended(&view)? {
-            serve_once(workspace, say.clone())?;
+            serve_once(workspace, terms, say.clone())?;
             continue;
         }
         watch.next(until);
@@ -112,12 +120,16 @@ fn wait(
 }
 
 /// Does what the service would do: everything that is there and due, the request too.
-fn serve_once(workspace: &Workspace, say: impl Fn(&Notice) + Send + Sync + 'static) -> Result<(), Failure> {
+fn serve_once(
+    workspace: &Workspace,
+    terms: Terms,
+    say: impl Fn(&Notice) + Send + Sync + 'static,
+) -> Result<(), Failure> {
     let config = Config {
         bus: with_name(workspace.bus.clone())?,
         settings: workspace.settings()?,
         settings_file: None,
-        force_file_system: false,
+        force_file_system: terms.force_file_system,
     };
     // That it begins and ends is no news: it does so for each request.
     let say = move |notice: &Notice| match notice {

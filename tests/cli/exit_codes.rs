@@ -208,11 +208,14 @@ fn an_unsafe_file_system_is_10() {
     let ran = run_in(&synced, &["serve", "--once"]).fails_with(10);
     assert!(ran.err.contains("Dropbox") && ran.err.contains(insist), "{ran:?}");
     run_in(&synced, &["serve", "--once", "--force-file-system"]).ok();
-    // Commands that do the service's work for a moment have no such option: the hint says which one has.
+    // Commands that do the service's work for a moment can be told the same; without it, the hint says what insists.
     run_in(&synced, &["send", "--to", "nobody", "--action", "a"]).ok();
     run_in(&synced, &["serve", "--once", "--force-file-system"]).ok();
     let ran = run_in(&synced, &["dead-letter", "retry", "--all"]).fails_with(10);
     assert!(ran.err.contains(insist), "{ran:?}");
+    for command in ["retry", "purge"] {
+        run_in(&synced, &["dead-letter", command, "--all", "--force-file-system"]).ok();
+    }
     // Elsewhere nothing is said.
     assert_eq!(run_in(top.path(), &["init"]).ok().err, "");
 }

@@ -534,6 +534,8 @@ fn dead_letter_retry() {
           --json               Print data as JSON, one value a line, in the shapes of docs/commands.md
           --older-than <TIME>  Those that are older, such as 7d
           --timeout <TIME>     How long to wait for the service [default: 30s]
+          --force-file-system  Do it also on a file system that cannot keep the promises, where no
+                               service is at work
       -h, --help               Print help
     "#);
 }
@@ -555,6 +557,8 @@ fn dead_letter_purge() {
           --json               Print data as JSON, one value a line, in the shapes of docs/commands.md
           --older-than <TIME>  Those that are older, such as 7d
           --timeout <TIME>     How long to wait for the service [default: 30s]
+          --force-file-system  Do it also on a file system that cannot keep the promises, where no
+                               service is at work
       -h, --help               Print help
     "#);
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Letter, all, not_found};
 use crate::cli::print::Format;
-use crate::cli::request::{Request, ask};
+use crate::cli::request::{Request, Terms, ask};
 use crate::cli::workspace::Workspace;
 use crate::cli::{Exit, Failure, Global, print, serve, text, units};
 
@@ -38,6 +38,9 @@ struct Which {
     /// How long to wait for the service
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     timeout: Duration,
+    /// Do it also on a file system that cannot keep the promises, where no service is at work
+    #[arg(long)]
+    force_file_system: bool,
 }
 
 #[derive(Debug, Args)]
@@ -76,7 +79,8 @@ fn run(which: &Which, global: &Global, did: &str, request: fn(Vec<String>) -> Re
     let workspace = global.workspace()?;
     let tickets = which.letters.resolve(&workspace.view()?, units::now_ms())?;
     let bar = print::progress(tickets.len() as u64, "dead letters");
-    let asked = ask_for(&workspace, &tickets, which.timeout, global.format(), &bar, request);
+    let terms = Terms { timeout: which.timeout, force_file_system: which.force_file_system };
+    let asked = ask_for(&workspace, &tickets, terms, global.format(), &bar, request);
     bar.finish_and_clear();
     let report = asked?;
     let is_whole = report.not_found.is_empty();
@@ -95,7 +99,7 @@ fn run(which: &Which, global: &Global, did: &str, request: fn(Vec<String>) -> Re
 fn ask_for(
     workspace: &Workspace,
     tickets: &[String],
-    timeout: Duration,
+    terms: Terms,
     format: Format,
     bar: &ProgressBar,
     request: fn(Vec<String>) -> Request,
@@ -104,7 +108,7 @@ fn ask_for(
     for batch in tickets.chunks(BATCH) {
         let above = bar.clone();
         let say = move |notice: &Notice| above.suspend(|| serve::say(notice, format));
-        let answer = ask(workspace, &request(batch.to_vec()), timeout, say)?;
+        let answer = ask(workspace, &request(batch.to_vec()), terms, say)?;
         if !answer.ok {
             let because = answer.message.as_deref().unwrap_or("the service does not say why");
             return Err(Failure::new(Exit::Failure, format!("the service refused: {}", text::sentence(because))));
