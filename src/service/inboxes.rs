@@ -1,4 +1,4 @@
-//! How full the inboxes are, and the leases in them.
+//! How full the inboxes are, and the leases in them; and what nobody takes out of that of the command line.
 //!
 //! Agents delete what they have handled without telling, so a count is an upper bound; at a limit it is counted anew.
 
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::clock::Now;
+use super::untaken::Untaken;
 use crate::bus::disk::EntryKind;
 use crate::bus::{BusError, Disk, layout, lease};
 use crate::message::AgentId;
@@ -28,6 +29,8 @@ pub struct Inboxes {
     counted_all: Option<Instant>,
     /// How many inboxes there are; counted when it is first asked.
     folders: Option<u64>,
+    /// The inbox of the command line.
+    pub answers: Untaken,
     /// Leases by path: change time of the file, and when it was first seen so.
     leases: HashMap<PathBuf, (i128, Instant)>,
 }

@@ -47,6 +47,7 @@ mod stored;
 mod tell;
 mod tend;
 mod trouble;
+mod untaken;
 mod waiting;
 mod wake;
 mod watch;

@@ -1,4 +1,4 @@
-//! What is done now and then: leases given back, old ids forgotten, old days packed and removed.
+//! What is done now and then: leases given back, answers removed that nobody takes, old ids forgotten, old days packed and removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ pub struct Packing {
 impl Active<'_> {
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
+        self.inboxes.answers.remove_old(&self.core.disk, &self.room, now)?;
         term::remove_probes(&self.core.disk)?;
         self.look_at_clock(now);
         if self.dates.count() {
@@ -91,6 +92,30 @@ mod tests {
     use crate::bus::time;
 
     const DAY_MS: u64 = 86_400_000;
+
+    #[test]
+    fn an_answer_that_nobody_takes_goes_after_a_day_by_the_monotonic_clock() {
+        let bus = Bus::new();
+        let answers = bus.path.join(".postroom/answers");
+        let put = |name: &str| std::fs::write(answers.join(name), "{}").expect("written");
+        let left = || bus.ls(".postroom/answers");
+        let mut active = bus.serve();
+        let now = Now::get();
+        let mut tend = |hours: u64, wall_ms: u64| {
+            let mono = now.mono + Duration::from_secs(hours * 3600);
+            active.tend(Now { mono, wall_ms }).expect("tended");
+        };
+        put("first.json");
+        tend(0, now.wall_ms);
+        put("second.json");
+        // What the wall clock says is nothing to it.
+        tend(23, now.wall_ms + 90 * DAY_MS);
+        assert_eq!(left(), ["first.json", "second.json"]);
+        tend(24, now.wall_ms + DAY_MS);
+        assert_eq!(left(), ["second.json"]);
+        tend(47, now.wall_ms);
+        assert!(left().is_empty());
+    }
 
     #[test]
     fn a_clock_that_is_wrong_for_a_while_makes_nothing_old() {

@@ -102,7 +102,7 @@ impl Bus {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    fn ls(&self, folder: &str) -> Vec<String> {
+    pub(in crate::service) fn ls(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path.join(folder)).expect("a folder");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
