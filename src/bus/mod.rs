@@ -12,7 +12,7 @@
 //! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
-//! | [`recover`], `power_cut` | what a dead service left; what a power cut undid |
+//! | [`recover`], `power_cut`, [`unfinished`] | what a dead service left; what a power cut undid; what cannot be carried out now |
 //! | [`view`] | read-only views of a bus, for people |
 //! | [`file_system`] | whether a file system can keep the promises |
 
@@ -39,6 +39,7 @@ pub mod room;
 pub mod state;
 pub mod term;
 pub mod time;
+pub mod unfinished;
 pub mod view;
 
 pub use create::{Created, check, create, is_moved, open};

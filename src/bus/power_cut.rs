@@ -4,66 +4,65 @@
 //! A power cut undoes renames that were not made durable, each for itself. The message may be back in the room under an earlier
 //! attempt, back in `deferred/`, or back in the drop.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, Sync};
 use super::error::BusError;
 use super::folders::Folders;
-use super::layout::{self, ClaimName, Ticket, WaitingName};
+use super::layout::{self, ClaimName, WaitingName};
 use super::publish;
 use super::record::{Finish, Record, Target};
 use super::recover::Remains;
 use super::room::Room;
 use super::state;
+use super::unfinished::{Outcome, SetAside, Turn};
 
-/// Is the message back where it was before it was claimed at all, though the record only put it off?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Undone {
-    Yes,
-    No,
-}
-
-/// Makes true what one record says. `latest`: the last record of each message; an earlier one has nothing left to say.
+/// Makes true what one record says. If that is not the last one of its message, it has nothing left to say.
 pub(super) fn carry_out(
     disk: &Disk,
     room: &Room,
     remains: &Remains,
-    latest: &HashMap<Ticket, usize>,
     index: usize,
     folders: &mut Folders,
-) -> Result<Undone, BusError> {
+    set_aside: &mut SetAside,
+) -> Result<Outcome, BusError> {
     let record = &remains.records[index];
-    if latest.get(&record.claim.ticket) != Some(&index) {
-        return Ok(Undone::No);
+    if !remains.is_last(index) {
+        return Ok(Outcome::Done);
     }
     let message = message_file(disk, remains, record, record.claim.attempt)?;
-    publish_again(disk, room, remains, latest, index, message.as_deref())?;
-    if let Some(path) = &message {
-        publish::finish(disk, room, path, folders, &record.finish)?;
-        return Ok(Undone::No);
+    let turn = set_aside.turn_of(record);
+    let staged = publish_again(disk, room, remains, index, message.as_deref(), turn)?;
+    let Some(path) = &message else {
+        return Ok(match staged.as_slice() {
+            [_, ..] => Outcome::SetAside(staged),
+            [] if is_undone(disk, remains, index)? => Outcome::Undone,
+            [] => Outcome::Done,
+        });
+    };
+    if staged.is_empty() && turn == Turn::Now {
+        match publish::finish(disk, room, path, folders, &record.finish) {
+            Ok(()) => return Ok(Outcome::Done),
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(error),
+        }
     }
-    is_undone(disk, remains, latest, index)
+    set_aside.bring_home(disk, room, path, &record.claim.file_name())?;
+    Ok(Outcome::SetAside(staged))
 }
 
-/// Is the message, which was put off, nowhere any more? This asks about one whose handling began again after that, too: its
-/// claim can have been undone with all that followed.
-pub(super) fn is_undone(
-    disk: &Disk,
-    remains: &Remains,
-    latest: &HashMap<Ticket, usize>,
-    index: usize,
-) -> Result<Undone, BusError> {
+/// Is the message, which was put off, nowhere any more? Then it is back where it was before it was claimed at all. This asks about one
+/// whose handling began again after that, too: its claim can have been undone with all that followed.
+pub(super) fn is_undone(disk: &Disk, remains: &Remains, index: usize) -> Result<bool, BusError> {
     let record = &remains.records[index];
     let waits = matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. });
-    let is_last = latest.get(&record.claim.ticket) == Some(&index);
-    if !waits || !is_last || record.claim.ticket.part.is_some() {
-        return Ok(Undone::No);
+    if !waits || !remains.is_last(index) || record.claim.ticket.part.is_some() {
+        return Ok(false);
     }
     // Under a higher attempt, too: it was resumed, and that stayed.
     let is_there =
         disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record, u32::MAX)?.is_some();
-    Ok(if is_there { Undone::No } else { Undone::Yes })
+    Ok(!is_there)
 }
 
 /// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under `last_attempt` or one
@@ -96,57 +95,101 @@ fn message_file(
     Ok(None)
 }
 
+/// Which of the effects cannot be published now: these are staged in the own room.
 fn publish_again(
     disk: &Disk,
     room: &Room,
     remains: &Remains,
-    latest: &HashMap<Ticket, usize>,
     index: usize,
     message: Option<&Path>,
-) -> Result<(), BusError> {
+    turn: Turn,
+) -> Result<Vec<usize>, BusError> {
     let record = &remains.records[index];
     let text = match message {
         _ if !record.refers_to_message() => Vec::new(),
         Some(path) => disk.read(path, u64::MAX)?.unwrap_or_default(),
         None => disk.read(&record.finish.path(), u64::MAX)?.unwrap_or_default(),
     };
+    let mut left = Vec::new();
     for (number, effect) in record.effects.iter().enumerate() {
-        let staged = remains.path_of(room, &record.staged_name(number));
         // Without the message's text (its writer had not made it durable) what refers to it cannot be written again.
         let Some(content) = record.effect_bytes(number, &text) else { continue };
-        let is_done = match &effect.to {
-            Target::Room { name } => has_gone_its_way(disk, remains, latest, name, &content)?,
-            Target::Agent { agent } => remains.registration_is_overtaken(index, agent),
-            Target::AgentGone { agent } => {
-                if !remains.registration_is_overtaken(index, agent) {
-                    publish::remove(disk, room, &layout::agent_file(agent))?;
-                }
-                true
-            }
-            Target::State { version, .. } => state::version_at(disk, &effect.to.path(&room.path))? >= *version,
-            Target::Inbox { .. } | Target::Why { .. } => false,
+        // Whether a message has gone its way can be known here alone; staged until later, it could be handled twice.
+        let may_wait = !matches!(effect.to, Target::Room { .. });
+        let waits = match turn {
+            Turn::Later if may_wait => true,
+            Turn::Later | Turn::Now => match publish_one_again(disk, room, remains, index, number, &content) {
+                Ok(()) => false,
+                Err(error) if may_wait && error.is_transient() => true,
+                Err(error) => return Err(error),
+            },
         };
-        let fresh = room.file(record.staged_name(number));
-        if is_done || staged != fresh {
-            disk.remove_file(&staged)?;
-        }
-        if !is_done {
-            publish::publish_by_content(disk, room, &fresh, effect, &content)?;
+        if waits {
+            stage_again(disk, room, remains, &record.staged_name(number), &content)?;
+            left.push(number);
         }
     }
-    Ok(())
+    Ok(left)
+}
+
+fn publish_one_again(
+    disk: &Disk,
+    room: &Room,
+    remains: &Remains,
+    index: usize,
+    number: usize,
+    content: &[u8],
+) -> Result<(), BusError> {
+    let record = &remains.records[index];
+    let effect = &record.effects[number];
+    let is_done = is_done(disk, room, remains, index, &effect.to, content)?;
+    let (staged, fresh) = staged_again(room, remains, &record.staged_name(number));
+    if is_done || staged != fresh {
+        disk.remove_file(&staged)?;
+    }
+    if is_done { Ok(()) } else { publish::publish_by_content(disk, room, &fresh, effect, content) }
+}
+
+/// Unsynced: after another power cut it is made of the record again.
+fn stage_again(disk: &Disk, room: &Room, remains: &Remains, name: &str, content: &[u8]) -> Result<(), BusError> {
+    let (staged, fresh) = staged_again(room, remains, name);
+    disk.remove_file(&staged)?;
+    disk.remove_file(&fresh)?;
+    disk.create(&fresh, &[content], Sync::Later).map_err(|error| room.missing(disk, error))
+}
+
+/// Where an effect was staged, and where it is staged now.
+fn staged_again(room: &Room, remains: &Remains, name: &str) -> (PathBuf, PathBuf) {
+    (remains.path_of(room, name), room.file(name))
+}
+
+/// Is nothing to be published of this effect?
+fn is_done(
+    disk: &Disk,
+    room: &Room,
+    remains: &Remains,
+    index: usize,
+    target: &Target,
+    content: &[u8],
+) -> Result<bool, BusError> {
+    Ok(match target {
+        Target::Room { name } => has_gone_its_way(disk, remains, name, content)?,
+        Target::Agent { agent } => remains.registration_is_overtaken(index, agent),
+        Target::AgentGone { agent } => {
+            if !remains.registration_is_overtaken(index, agent) {
+                publish::remove(disk, room, &layout::agent_file(agent))?;
+            }
+            true
+        }
+        Target::State { version, .. } => state::version_at(disk, &target.path(&room.path))? >= *version,
+        Target::Inbox { .. } | Target::Why { .. } => false,
+    })
 }
 
 /// A delivery of a split needs nothing more: it is decided and its file is where that says, or it lies whole in a room.
-fn has_gone_its_way(
-    disk: &Disk,
-    remains: &Remains,
-    latest: &HashMap<Ticket, usize>,
-    name: &str,
-    content: &[u8],
-) -> Result<bool, BusError> {
+fn has_gone_its_way(disk: &Disk, remains: &Remains, name: &str, content: &[u8]) -> Result<bool, BusError> {
     let Some(claim) = ClaimName::parse(name) else { return Ok(false) };
-    if let Some(record) = latest.get(&claim.ticket).map(|index| &remains.records[*index]) {
+    if let Some(record) = remains.last_of(claim.ticket) {
         let is_final = matches!(record.finish, Finish::Archive { .. } | Finish::DeadLetter { .. });
         return Ok(is_final
             || disk.stat(&record.finish.path())?.is_some()

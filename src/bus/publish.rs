@@ -5,6 +5,7 @@
 //! whoever finds the record.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
@@ -66,27 +67,76 @@ pub fn publish(
     folders: &mut Folders,
     record: &Record,
 ) -> Result<(), BusError> {
+    // Almost always it is the very same one.
+    let is_of_here = Arc::ptr_eq(&record.place, &room.place) || record.place.same_mount(&room.place);
     for (index, effect) in record.effects.iter().enumerate() {
         let staged = from(&record.staged_name(index));
-        match &effect.to {
-            Target::Inbox { .. } => publish_into(disk, room, &staged, folders, &effect.to)?,
-            Target::Room { .. } | Target::Why { .. } => {
-                let to = effect.to.path(&room.path);
-                // Taken: the same name under the same ticket can only be this very effect, published before a power cut.
-                if disk.rename_new(&staged, &to)? == Moved::Gone {
-                    still_here(disk, room, &staged, &to)?;
-                }
+        let known = if is_of_here { Ok(()) } else { forget_if_there(disk, room, &staged, &effect.to) };
+        known
+            .and_then(|()| publish_one(disk, room, &staged, folders, &effect.to))
+            .or_else(|error| unless_used_up(disk, room, &staged, error))?;
+    }
+    Ok(())
+}
+
+fn publish_one(
+    disk: &Disk,
+    room: &Room,
+    staged: &Path,
+    folders: &mut Folders,
+    target: &Target,
+) -> Result<(), BusError> {
+    match target {
+        Target::Inbox { .. } => publish_into(disk, room, staged, folders, target)?,
+        Target::Room { .. } | Target::Why { .. } => {
+            let to = target.path(&room.path);
+            // Taken: the same name under the same ticket can only be this very effect, published before a power cut.
+            if disk.rename_new(staged, &to)? == Moved::Gone {
+                still_here(disk, room, staged, &to)?;
             }
-            Target::Agent { agent } => {
-                let to = layout::agent_file(agent);
-                if disk.rename_over(&staged, &to)? == Moved::Gone {
-                    still_here(disk, room, &staged, &to)?;
-                }
+        }
+        Target::Agent { agent } => {
+            let to = layout::agent_file(agent);
+            if disk.rename_over(staged, &to)? == Moved::Gone {
+                still_here(disk, room, staged, &to)?;
             }
-            Target::AgentGone { agent } => end_registration(disk, room, &staged, agent)?,
-            Target::State { version, .. } => {
-                state::publish(disk, room, &staged, &effect.to.path(&room.path), *version)?;
+        }
+        Target::AgentGone { agent } => end_registration(disk, room, staged, agent)?,
+        Target::State { version, .. } => {
+            state::publish(disk, room, staged, &target.path(&room.path), *version)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is used up was published, whatever its folder has become since: an inbox that is no folder any more says nothing about
+/// what its agent has taken out of it.
+fn unless_used_up(disk: &Disk, room: &Room, staged: &Path, error: BusError) -> Result<(), BusError> {
+    if !error.is_transient() || disk.stat(staged)?.is_some() {
+        return Err(error);
+    }
+    if room.exists(disk)? { Ok(()) } else { Err(BusError::RoomGone) }
+}
+
+/// What was staged again after a power cut (see [`super::unfinished`]) may have been published before it: that is known by its content
+/// alone, once its folder can be looked at.
+fn forget_if_there(disk: &Disk, room: &Room, staged: &Path, target: &Target) -> Result<(), BusError> {
+    if !matches!(target, Target::Inbox { .. } | Target::Why { .. }) {
+        return Ok(());
+    }
+    let Some(content) = disk.read(staged, u64::MAX)? else { return Ok(()) };
+    let first = target;
+    let mut target = Some(first.clone());
+    while let Some(here) = target {
+        let path = here.path(&room.path);
+        match there(disk, &path, &content)? {
+            There::Same => {
+                disk.remove_file(staged)?;
+                return Ok(());
             }
+            There::CutShort => return remove(disk, room, &path),
+            There::Missing => return Ok(()),
+            There::Other => target = here.next_number(first),
         }
     }
     Ok(())
@@ -171,6 +221,16 @@ fn end_registration(disk: &Disk, room: &Room, token: &Path, agent: &str) -> Resu
 
 /// Takes the message itself to where it ends. `claimed`: where its file is now. Not there: it was done before.
 pub fn finish(
+    disk: &Disk,
+    room: &Room,
+    claimed: &Path,
+    folders: &mut Folders,
+    finish: &Finish,
+) -> Result<(), BusError> {
+    rename_to_its_end(disk, room, claimed, folders, finish).or_else(|error| unless_used_up(disk, room, claimed, error))
+}
+
+fn rename_to_its_end(
     disk: &Disk,
     room: &Room,
     claimed: &Path,

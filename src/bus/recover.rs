@@ -18,10 +18,11 @@ use super::ids::Ids;
 use super::journal::{self, Journal};
 use super::layout::{self, ClaimName, Ticket};
 use super::log::{self, Durability, Log, Note};
-use super::power_cut::{self, Undone};
+use super::power_cut;
 use super::publish;
 use super::record::{Finish, IdNote, IdState, Record};
 use super::room::Room;
+use super::unfinished::{Outcome, SetAside, Turn, Unfinished};
 
 /// A claim that recovery found undecided, now in the own room.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Adopted {
 pub struct Recovered {
     /// In the order of their tickets, which is the order of their first claims.
     pub adopted: Vec<Adopted>,
+    /// What is decided and cannot be carried out now, in the order of decision.
+    pub unfinished: Vec<Unfinished>,
     pub records: usize,
     pub rooms: usize,
     /// Things of our own that could not be understood, and where they were moved.
@@ -50,6 +53,8 @@ pub(super) struct Remains {
     pub(super) files: HashMap<String, PathBuf>,
     /// What is decided, in the order of decision.
     pub(super) records: Vec<Record>,
+    /// The last record of each message, by its place in `records`.
+    latest: HashMap<Ticket, usize>,
     begun: HashMap<(Ticket, u32), ClaimName>,
     /// Where the journal stood when each log began.
     begins: Vec<(String, u64)>,
@@ -83,7 +88,9 @@ pub fn recover(
             let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
             log.commit(disk, room, &batch)?;
             for record in records.iter_mut().filter(|record| record.place.same_mount(&room.place)) {
-                if told.contains(&(record.claim.ticket, record.claim.attempt)) {
+                // What is still here will be needed to carry it out.
+                let is_here = remains.files.contains_key(&record.claim.to_string());
+                if told.contains(&(record.claim.ticket, record.claim.attempt)) && !is_here {
                     forget_texts(record);
                 }
             }
@@ -102,7 +109,13 @@ pub fn recover(
                 disk.sync_folder(path)?;
             }
         }
-        carry_out(disk, room, &remains, &told, journal, ids, day)?;
+        let set_aside = carry_out(disk, room, &remains, &told, journal, ids, day)?;
+        recovered.moved_aside.extend_from_slice(&set_aside.doubles);
+        recovered.unfinished.extend(set_aside.unfinished(&remains.records));
+        if durability == Durability::Full && !recovered.unfinished.is_empty() {
+            // Before the rooms go in which it lay: the log may refer to a message's file.
+            disk.sync_folder(&room.path)?;
+        }
         journal.flush(disk)?;
         ids.flush(disk, day)?;
         adopt(disk, room, &remains, &mut recovered)?;
@@ -118,6 +131,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
         rooms: Vec::new(),
         files: HashMap::new(),
         records: Vec::new(),
+        latest: HashMap::new(),
         begun: HashMap::new(),
         begins: Vec::new(),
         damaged: Vec::new(),
@@ -163,6 +177,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
     records.retain(|_| indices.next().is_some_and(|index| !overtaken.contains(&index)));
     remains.records = records;
     remains.records.sort_by_key(|record| record.term);
+    remains.latest = remains.records.iter().enumerate().map(|(index, record)| (record.claim.ticket, index)).collect();
     Ok(remains)
 }
 
@@ -218,7 +233,7 @@ fn forget_texts(record: &mut Record) {
 /// What the records say of each sender and id.
 type Noted<'a> = BTreeMap<(&'a str, &'a str), (Ticket, &'a IdNote)>;
 
-/// Publishes and finishes what was decided.
+/// Publishes and finishes what was decided, and notes the ids, also of what is set aside.
 fn carry_out(
     disk: &Disk,
     room: &Room,
@@ -227,28 +242,24 @@ fn carry_out(
     journal: &mut Journal,
     ids: &mut Ids,
     day: &str,
-) -> Result<(), BusError> {
-    let mut folders = Folders::default();
-    let latest = remains.latest();
+) -> Result<SetAside, BusError> {
+    let (mut folders, mut set_aside) = (Folders::default(), SetAside::default());
     // What is said last of an id counts: a message may have been put off, given up and tried again in one log.
     let mut noted = Noted::new();
     for (index, record) in remains.records.iter().enumerate() {
         room.beat_if_due(disk)?;
-        let stayed = record.place.same_mount(&room.place);
-        if remains.is_resumed(record) {
-            if !stayed && power_cut::is_undone(disk, remains, &latest, index)? == Undone::Yes {
-                forget(ids, &mut noted, record)?;
+        let is_done = match carry_out_one(disk, room, remains, index, &mut folders, &mut set_aside)? {
+            Some(Outcome::Done) => true,
+            Some(Outcome::SetAside(staged)) => {
+                set_aside.add(index, record, staged);
+                false
             }
-            continue;
-        }
-        if stayed {
-            let claimed = remains.path_of(room, &record.claim.to_string());
-            publish::publish(disk, room, &|staged| remains.path_of(room, staged), &mut folders, record)?;
-            publish::finish(disk, room, &claimed, &mut folders, &record.finish)?;
-        } else if let Undone::Yes = power_cut::carry_out(disk, room, remains, &latest, index, &mut folders)? {
-            forget(ids, &mut noted, record)?;
-            continue;
-        }
+            Some(Outcome::Undone) => {
+                forget(ids, &mut noted, record)?;
+                continue;
+            }
+            None => continue,
+        };
         if let Some(note) = &record.id {
             noted.insert((&note.sender, &note.id), (record.claim.ticket, note));
         }
@@ -257,11 +268,46 @@ fn carry_out(
         {
             ids.note_answer(record.claim.ticket, note);
         }
-        if !told.contains(&(record.claim.ticket, record.claim.attempt)) {
+        if is_done && !told.contains(&(record.claim.ticket, record.claim.attempt)) {
             let message = disk.read(&record.finish.path(), u64::MAX).ok().flatten().unwrap_or_default();
             journal.finished(disk, day, record, &message);
         }
     }
+    note_ids(ids, noted)?;
+    Ok(set_aside)
+}
+
+/// `None`: what the record says is over. An error of what is outside the room sets the record aside, every other one ends recovery.
+fn carry_out_one(
+    disk: &Disk,
+    room: &Room,
+    remains: &Remains,
+    index: usize,
+    folders: &mut Folders,
+    set_aside: &mut SetAside,
+) -> Result<Option<Outcome>, BusError> {
+    let record = &remains.records[index];
+    let stayed = record.place.same_mount(&room.place);
+    if remains.is_resumed(record) {
+        let is_undone = !stayed && power_cut::is_undone(disk, remains, index)?;
+        return Ok(is_undone.then_some(Outcome::Undone));
+    }
+    if !stayed {
+        return power_cut::carry_out(disk, room, remains, index, folders, set_aside).map(Some);
+    }
+    let done = match set_aside.turn_of(record) {
+        Turn::Later => return set_aside.take_in(disk, room, remains, record).map(Some),
+        Turn::Now => publish::publish(disk, room, &|staged| remains.path_of(room, staged), folders, record),
+    };
+    let claimed = remains.path_of(room, &record.claim.to_string());
+    match done.and_then(|()| publish::finish(disk, room, &claimed, folders, &record.finish)) {
+        Ok(()) => Ok(Some(Outcome::Done)),
+        Err(error) if error.is_transient() => set_aside.take_in(disk, room, remains, record).map(Some),
+        Err(error) => Err(error),
+    }
+}
+
+fn note_ids(ids: &mut Ids, noted: Noted) -> Result<(), BusError> {
     for ((sender, id), (ticket, note)) in noted {
         let is_released = note.state == IdState::Released;
         let seen = ids.seen(sender, id)?;
@@ -298,9 +344,13 @@ impl Remains {
         self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
     }
 
-    /// The last record of each message, by its place in `records`.
-    fn latest(&self) -> HashMap<Ticket, usize> {
-        self.records.iter().enumerate().map(|(index, record)| (record.claim.ticket, index)).collect()
+    /// Is it the last record of its message?
+    pub(super) fn is_last(&self, index: usize) -> bool {
+        self.latest.get(&self.records[index].claim.ticket) == Some(&index)
+    }
+
+    pub(super) fn last_of(&self, ticket: Ticket) -> Option<&Record> {
+        self.latest.get(&ticket).map(|index| &self.records[*index])
     }
 
     /// Does a later record change the registration of this agent?
@@ -364,7 +414,7 @@ fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered)
         match disk.rename_new(path, &room.file(own.to_string()))? {
             Moved::Done => recovered.adopted.push(Adopted { name: own, suspect }),
             // One ticket in two rooms cannot be; if it is, neither is lost.
-            Moved::Taken => move_aside(disk, path, recovered)?,
+            Moved::Taken => recovered.moved_aside.push(move_aside(disk, path)?),
             Moved::Gone if room.exists(disk)? => {}
             Moved::Gone => return Err(BusError::RoomGone),
         }
@@ -386,7 +436,7 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
             continue;
         }
         if !super::retention::end_begun(disk, path, &entry)? {
-            move_aside(disk, &path.join(&entry.name), recovered)?;
+            recovered.moved_aside.push(move_aside(disk, &path.join(&entry.name))?);
         }
     }
     if disk.remove_folder(path)?
@@ -402,9 +452,9 @@ fn is_staged_file(name: &str, kind: EntryKind) -> bool {
     layout::is_staged(name) && kind != EntryKind::Folder
 }
 
-fn move_aside(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<(), BusError> {
+/// Where it is now.
+pub(super) fn move_aside(disk: &Disk, path: &Path) -> Result<PathBuf, BusError> {
     let aside = Path::new(layout::PRIVATE).join(format!("found-{}", Uuid::now_v7()));
     disk.rename_new(path, &aside)?;
-    recovered.moved_aside.push(aside);
-    Ok(())
+    Ok(aside)
 }

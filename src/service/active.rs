@@ -116,10 +116,12 @@ pub struct Active<'a> {
     pub(super) read: Vec<Opened>,
     /// Decided in memory, not yet in the log.
     pub(super) unsettled: Vec<Decision>,
-    /// Decided in the log, not yet published and finished, and not with the publisher.
-    /// How many decisions this service has made.
+    /// How many decisions this service has made or taken over.
     pub(super) decided: u64,
+    /// Decided in the log, not yet published and finished, and not with the publisher.
     pub(super) unfinished: Vec<Arc<Decision>>,
+    /// How many of these recovery has left.
+    pub(super) inherited: usize,
     pub(super) publisher: Publisher,
     pub(super) ahead: Ahead,
     pub(super) early_sync: EarlySync,
@@ -224,6 +226,7 @@ impl<'a> Active<'a> {
             unsettled: Vec::new(),
             decided: 0,
             unfinished: Vec::new(),
+            inherited: 0,
             publisher,
             ahead: Ahead::default(),
             early_sync: EarlySync::default(),
@@ -250,6 +253,7 @@ impl<'a> Active<'a> {
             tend_at: now.mono,
             dates,
         };
+        active.inherit(recovered.unfinished, now);
         if recovered.rooms > 0
             && let Err(error) = active.checkpoint(now)
             && !active.pinned

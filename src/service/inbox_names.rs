@@ -71,6 +71,13 @@ impl InboxNames {
         }
     }
 
+    /// It was chosen by an earlier service, and is not there yet.
+    pub fn reserve(&mut self, target: &Target) {
+        if let Target::Inbox { agent, .. } = target {
+            self.chosen.insert((agent.clone(), target.file_name()));
+        }
+    }
+
     /// It is there now for everybody to see.
     pub fn published(&mut self, target: &Target) {
         if let Target::Inbox { agent, .. } = target {

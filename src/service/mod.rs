@@ -32,6 +32,7 @@ mod early_sync;
 mod gather;
 mod inbox_names;
 mod inboxes;
+mod inherited;
 mod installed;
 mod lanes;
 mod line;

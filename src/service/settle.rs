@@ -16,14 +16,15 @@ use crate::bus::room::Room;
 use crate::bus::{BusError, Disk};
 use crate::message::{AgentId, Message, MessageId};
 
-/// With this many decisions that cannot be published, nothing more is claimed.
+/// With this many decisions that cannot be published, nothing more is claimed. Those that recovery has left do not count: after a power
+/// cut it can leave all of a log for one inbox.
 const MAX_UNFINISHED: usize = 1024;
 
 impl Active<'_> {
     /// No space, or too much that cannot be published: what is in hand comes first.
     pub(super) fn may_claim(&self) -> bool {
         let in_hand = self.unfinished.len() + self.publisher.len();
-        self.unsettled.is_empty() && in_hand < MAX_UNFINISHED && !self.waits_for_extensions
+        self.unsettled.is_empty() && in_hand < MAX_UNFINISHED + self.inherited && !self.waits_for_extensions
     }
 
     /// Makes the decisions of this batch durable, then visible. On an error they are kept as they are, and the next call goes on.

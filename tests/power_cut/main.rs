@@ -9,5 +9,6 @@ mod old_rooms;
 mod put_off;
 mod registrations;
 mod replies;
+mod set_aside;
 mod splits;
 mod strangers;
