@@ -149,12 +149,7 @@ impl Journal {
             Finish::Archive { day: archived, .. } => archived.as_str(),
             Finish::Deferred { .. } | Finish::Held { .. } | Finish::DeadLetter { .. } => day,
         };
-        let step = match record.finish {
-            Finish::Deferred { .. } => "deferred",
-            Finish::Held { .. } => "held",
-            Finish::Archive { .. } | Finish::DeadLetter { .. } => "finished",
-        };
-        self.step(disk, day, record.story.at, step, &record.claim, &more);
+        self.step(disk, day, record.story.at, record.finish.step().name(), &record.claim, &more);
     }
 
     /// Writes what waits.

@@ -39,6 +39,7 @@ pub mod room;
 pub mod state;
 pub mod term;
 pub mod time;
+mod told;
 pub mod unfinished;
 pub mod view;
 

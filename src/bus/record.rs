@@ -168,6 +168,38 @@ impl Finish {
         let (folder, name) = self.place();
         folder.join(name)
     }
+
+    /// What the journal calls it.
+    pub fn step(&self) -> EndStep {
+        match self {
+            Finish::Archive { .. } | Finish::DeadLetter { .. } => EndStep::Finished,
+            Finish::Deferred { .. } => EndStep::Deferred,
+            Finish::Held { .. } => EndStep::Held,
+        }
+    }
+}
+
+/// The step of the journal's line that tells how an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndStep {
+    Finished,
+    Deferred,
+    Held,
+}
+
+impl EndStep {
+    pub fn name(self) -> &'static str {
+        match self {
+            EndStep::Finished => "finished",
+            EndStep::Deferred => "deferred",
+            EndStep::Held => "held",
+        }
+    }
+
+    /// `None`: a line with this step tells something else.
+    pub fn parse(name: &str) -> Option<EndStep> {
+        [EndStep::Finished, EndStep::Deferred, EndStep::Held].into_iter().find(|step| step.name() == name)
+    }
 }
 
 /// What happens to the message's id when the message is finished.

@@ -6,22 +6,22 @@
 //! done again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::disk::{Disk, DiskError, EntryKind, Moved};
+use super::disk::{Disk, EntryKind, Moved};
 use super::error::BusError;
 use super::folders::Folders;
 use super::ids::Ids;
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::layout::{self, ClaimName, Ticket};
 use super::log::{self, Durability, Log, Note};
 use super::power_cut;
 use super::publish;
 use super::record::{Finish, IdNote, IdState, Record};
 use super::room::Room;
+use super::told::Told;
 use super::unfinished::{Outcome, SetAside, Turn, Unfinished};
 
 /// A claim that recovery found undecided, now in the own room.
@@ -81,8 +81,8 @@ pub fn recover(
         recovered.records += remains.records.len();
         // A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.
         let told = match remains.records.as_slice() {
-            [] => HashSet::new(),
-            [_, ..] => told_since(disk, &remains.begins).unwrap_or_default(),
+            [] => Told::default(),
+            [_, ..] => Told::since(disk, &remains.begins).unwrap_or_default(),
         };
         for records in remains.records.chunks_mut(256) {
             let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
@@ -90,7 +90,7 @@ pub fn recover(
             for record in records.iter_mut().filter(|record| record.place.same_mount(&room.place)) {
                 // What is still here will be needed to carry it out.
                 let is_here = remains.files.contains_key(&record.claim.to_string());
-                if told.contains(&(record.claim.ticket, record.claim.attempt)) && !is_here {
+                if told.has(record) && !is_here {
                     forget_texts(record);
                 }
             }
@@ -238,7 +238,7 @@ fn carry_out(
     disk: &Disk,
     room: &Room,
     remains: &Remains,
-    told: &HashSet<(Ticket, u32)>,
+    told: &Told,
     journal: &mut Journal,
     ids: &mut Ids,
     day: &str,
@@ -268,7 +268,7 @@ fn carry_out(
         {
             ids.note_answer(record.claim.ticket, note);
         }
-        if is_done && !told.contains(&(record.claim.ticket, record.claim.attempt)) {
+        if is_done && !told.has(record) {
             let message = disk.read(&record.finish.path(), u64::MAX).ok().flatten().unwrap_or_default();
             journal.finished(disk, day, record, &message);
         }
@@ -357,39 +357,6 @@ impl Remains {
     pub(super) fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
         let later = self.records[index + 1..].iter().flat_map(|record| &record.effects);
         later.filter_map(|effect| effect.to.registration()).any(|other| other == agent)
-    }
-}
-
-/// The attempts of which the journal tells the end, since the oldest of these beginnings.
-fn told_since(disk: &Disk, begins: &[(String, u64)]) -> Result<HashSet<(Ticket, u32)>, BusError> {
-    let mut told = HashSet::new();
-    let Some(first_day) = begins.iter().map(|(day, _)| day).min() else { return Ok(told) };
-    for entry in disk.list(Path::new(layout::ARCHIVE))? {
-        let Some(day) = entry.name.to_str().filter(|day| *day >= first_day.as_str()) else { continue };
-        let from = begins.iter().filter(|(begin, _)| begin == day).map(|(_, at)| *at).min().unwrap_or(0);
-        let Some(mut file) = journal::open(disk, day)? else { continue };
-        let path = journal::journal_path(day);
-        file.seek(SeekFrom::Start(from)).map_err(|e| DiskError::new("read", &path, e))?;
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(|e| DiskError::new("read", &path, e))?;
-            told.extend(end_told(&line));
-        }
-    }
-    Ok(told)
-}
-
-/// If this line tells the end of an attempt: of which.
-fn end_told(line: &[u8]) -> Option<(Ticket, u32)> {
-    #[derive(serde::Deserialize)]
-    struct Line<'a> {
-        step: std::borrow::Cow<'a, str>,
-        ticket: std::borrow::Cow<'a, str>,
-        attempt: u32,
-    }
-    let line: Line = serde_json::from_slice(line).ok()?;
-    match line.step.as_ref() {
-        "finished" | "deferred" | "held" => Some((Ticket::parse(&line.ticket)?, line.attempt)),
-        _ => None,
     }
 }
 

@@ -62,6 +62,13 @@ impl Bus {
         names
     }
 
+    /// How many lines of today's journal tell this step of the record's message.
+    pub fn journal_lines(&self, record: &Record, step: &str) -> usize {
+        let (ticket, step) = (record.claim.ticket.to_string(), format!("\"step\":\"{step}\""));
+        let journal = self.text(Path::new(layout::ARCHIVE).join(today()).join(layout::JOURNAL));
+        journal.lines().filter(|line| line.contains(&step) && line.contains(&ticket)).count()
+    }
+
     pub fn here(&self) -> Place {
         Place::here(&self.disk)
     }

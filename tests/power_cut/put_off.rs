@@ -8,7 +8,7 @@ use postroom::bus::layout::{self, ClaimName};
 use postroom::bus::log::Durability;
 use postroom::bus::{recover, term};
 
-use super::old_rooms::{Bus, NEVER_MS, OldRoom, REPLY, claim, echo, now_ms};
+use super::old_rooms::{Bus, LOGGED, NEVER_MS, OldRoom, REPLY, claim, echo, now_ms, today};
 
 #[test]
 fn a_deferred_message_that_is_back_in_the_drop_is_handled_and_answered_once() {
@@ -166,4 +166,29 @@ fn an_answered_message_that_had_waited_and_is_back_in_deferred_is_finished() {
 #[test]
 fn an_answered_message_that_had_waited_and_is_back_in_the_room_is_finished() {
     resumed_and_answered(ClaimName::clone, |room, _, second| room.put(second, &echo()));
+}
+
+/// It had waited, and its answer was decided as the same attempt: two ends, and the journal has the first one's line alone.
+#[test]
+fn what_waited_and_was_answered_has_a_line_for_each() {
+    for place in [Bus::here, Bus::earlier_boot] {
+        let bus = Bus::new();
+        let mut room = bus.room(1, place(&bus));
+        let claim = claim();
+        let waited = room.deferred(&claim, &claim);
+        let answered = room.replied(&claim);
+        let mut journal = Journal::new("first".into(), 1);
+        journal.finished(&bus.disk, &today(), &waited, b"");
+        journal.flush(&bus.disk).expect("written");
+        room.decide(&waited);
+        room.decide(&answered);
+        bus.put(REPLY, LOGGED);
+        bus.put(answered.finish.path(), &echo());
+        drop(room);
+        bus.serve();
+        for step in ["deferred", "finished"] {
+            assert_eq!(bus.journal_lines(&answered, step), 1, "{step}");
+        }
+        bus.is_answered_once_from_the_log(&answered);
+    }
 }

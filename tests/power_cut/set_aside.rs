@@ -3,7 +3,6 @@
 //! All of this is so after a power cut and without one.
 
 use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use postroom::bus::{term, time};
 use postroom::policy::Settings;
 use postroom::service::{Config, Mode, Notice, Service};
 
-use super::old_rooms::{Bus, LOGGED, OldRoom, REPLY, archived, claim, echo, message, now_ms, reply, today};
+use super::old_rooms::{Bus, LOGGED, OldRoom, REPLY, archived, claim, echo, message, now_ms, reply};
 
 /// Decided here, where renames have stayed, and before a power cut.
 fn places(bus: &Bus) -> [Place; 2] {
@@ -97,12 +96,6 @@ fn staged(bus: &Bus, term: u64, record: &Record) -> Vec<String> {
     names
 }
 
-fn journal_lines(bus: &Bus, record: &Record, step: &str) -> usize {
-    let (ticket, step) = (record.claim.ticket.to_string(), format!("\"step\":\"{step}\""));
-    let journal = bus.text(Path::new(layout::ARCHIVE).join(today()).join(layout::JOURNAL));
-    journal.lines().filter(|line| line.contains(&step) && line.contains(&ticket)).count()
-}
-
 #[test]
 fn an_inbox_that_is_no_folder_holds_up_nobody_else() {
     for_both(|bus, place| {
@@ -121,7 +114,7 @@ fn an_inbox_that_is_no_folder_holds_up_nobody_else() {
         });
         bus.is_answered_once_from_the_log(&record);
         assert_eq!(bus.names("processing"), [""; 0], "a room is left");
-        assert_eq!(journal_lines(bus, &record, "finished"), 1);
+        assert_eq!(bus.journal_lines(&record, "finished"), 1);
         let troubles = said.iter().filter(|notice| matches!(notice, Notice::Trouble { .. })).count();
         assert_eq!(troubles, 1, "{said:?}");
     });
@@ -160,7 +153,7 @@ fn what_was_published_and_finished_is_not_set_aside() {
     bus.put(record.finish.path(), &echo());
     bus.put("inbox/alice", "in the way");
     assert_eq!(recovered(&bus, 2).unfinished.len(), 0);
-    assert_eq!(journal_lines(&bus, &record, "finished"), 1);
+    assert_eq!(bus.journal_lines(&record, "finished"), 1);
 }
 
 /// Whether it was cannot be seen as long as the inbox is not what it was.
