@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::disk::{self, Disk, DiskError, Entry, EntryKind, Moved};
 use super::error::BusError;
+use super::room::Room;
 use super::view::is_foreign;
 use super::{journal, layout, time};
 
@@ -115,10 +116,9 @@ fn is_old(day: &str, today: &str, days: u32) -> bool {
     days > 0 && time::is_day(day) && time::days_between(day, today).is_some_and(|age| age >= i64::from(days))
 }
 
-/// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed. The room is given by
-/// its path.
-pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<(), BusError> {
-    let made = room.join(format!("gone-packing-{day}"));
+/// Packs one day. `stop` ends it early: then nothing has changed but a file in the room, which is removed.
+pub fn pack(disk: &Disk, room: &Room, day: &str, stop: &AtomicBool) -> Result<(), BusError> {
+    let made = room.file(format!("gone-packing-{day}"));
     disk.remove_file(&made)?;
     let packed = match write_packed(disk, &made, day, stop) {
         Ok(Some(packed)) => packed,
@@ -127,16 +127,23 @@ pub fn pack(disk: &Disk, room: &Path, day: &str, stop: &AtomicBool) -> Result<()
             return stopped.map(drop);
         }
     };
-    for number in 1.. {
-        match disk.rename_new(&made, &Path::new(layout::ARCHIVE).join(packed_name(day, number)))? {
-            Moved::Done => break,
+    put_in_place(disk, room, &made, day)?;
+    disk.sync_folder(Path::new(layout::ARCHIVE))?;
+    remove_day(disk, &room.path, day, &packed)
+}
+
+fn put_in_place(disk: &Disk, room: &Room, made: &Path, day: &str) -> Result<(), BusError> {
+    let mut number = 1;
+    loop {
+        let path = Path::new(layout::ARCHIVE).join(packed_name(day, number));
+        match disk.rename_new(made, &path)? {
+            Moved::Done => return Ok(()),
             // Packed before a crash that kept its folder: both are kept, readers ignore repeats.
-            Moved::Taken => {}
-            Moved::Gone => return Err(BusError::RoomGone),
+            Moved::Taken => number += 1,
+            // Somebody may have removed the archive meanwhile.
+            Moved::Gone => return Err(room.missing(disk, DiskError::new("rename to", &path, rustix::io::Errno::NOENT))),
         }
     }
-    disk.sync_folder(Path::new(layout::ARCHIVE))?;
-    remove_day(disk, room, day, &packed)
 }
 
 /// What of a day is in its packed file. Counted, because a day may have a million messages.
@@ -369,6 +376,10 @@ pub fn remove_tree(disk: &Disk, path: &Path) -> Result<(), BusError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::place::Place;
+    use super::super::room::Prepared;
     use super::*;
 
     #[test]
@@ -386,17 +397,38 @@ mod tests {
 
     const DAY: &str = "2024-10-27";
 
-    /// A bus with an archived day and a room.
-    fn archived() -> (tempfile::TempDir, Disk) {
+    /// A bus with an archived day, and a room.
+    fn archived() -> (tempfile::TempDir, Disk, Room) {
         let top = tempfile::tempdir().expect("a folder");
-        for folder in ["room", ".postroom", "archive/2024-10-27/13"] {
+        for folder in ["processing", ".postroom", "archive/2024-10-27/13"] {
             std::fs::create_dir_all(top.path().join(folder)).expect("made");
         }
         for (name, text) in [("journal.jsonl", "{}\n"), ("13/a.json", "a"), ("notes.txt", "mine")] {
             std::fs::write(top.path().join("archive").join(DAY).join(name), text).expect("written");
         }
         let disk = Disk::open(top.path()).expect("opened");
-        (top, disk)
+        let prepared = Prepared::make(&disk, Arc::new(Place::here(&disk)), 0).expect("made");
+        let room = prepared.enter(&disk, 1).expect("entered").expect("the first of this term");
+        (top, disk, room)
+    }
+
+    /// What was begun and not ended.
+    fn begun(disk: &Disk, room: &Room) -> usize {
+        let names = disk.list(&room.path).expect("listed").into_iter().map(|entry| entry.name);
+        names.filter(|name| [GONE, TAKEN, FOUND].iter().any(|start| name.to_string_lossy().starts_with(start))).count()
+    }
+
+    #[test]
+    fn an_archive_that_was_removed_is_not_a_room_that_is_gone() {
+        let (top, disk, room) = archived();
+        let made = room.file("gone-packing-2024-10-27");
+        std::fs::write(top.path().join(&made), "").expect("written");
+        std::fs::rename(top.path().join("archive"), top.path().join("elsewhere")).expect("moved");
+        let told = put_in_place(&disk, &room, &made, DAY).expect_err("no archive");
+        assert!(matches!(told, BusError::Disk(_)), "{told}");
+        std::fs::rename(top.path().join("processing"), top.path().join("taken")).expect("moved");
+        let told = put_in_place(&disk, &room, &made, DAY).expect_err("no room");
+        assert!(matches!(told, BusError::RoomGone), "{told}");
     }
 
     #[test]
@@ -408,18 +440,18 @@ mod tests {
             ("an hour", |day| std::fs::create_dir(day.join("14")).expect("made")),
         ];
         for (what, comes) in more {
-            let (top, disk) = archived();
-            let (room, folder) = (Path::new("room"), top.path().join("archive").join(DAY));
-            let made = room.join("made");
+            let (top, disk, room) = archived();
+            let folder = top.path().join("archive").join(DAY);
+            let made = room.file("gone-made");
             let packed =
                 write_packed(&disk, &made, DAY, &AtomicBool::new(false)).expect("packed").expect("not stopped");
             comes(&folder);
-            remove_day(&disk, room, DAY, &packed).expect("looked");
+            remove_day(&disk, &room.path, DAY, &packed).expect("looked");
             assert!(folder.join("13/a.json").exists() && !folder.join("notes.txt").exists(), "{what}");
-            assert_eq!(disk.list(room).expect("listed").len(), 1, "{what}: only what was packed");
+            assert_eq!(begun(&disk, &room), 1, "{what}: only what was packed");
             // As it is now, it is packed whole.
             disk.remove_file(&made).expect("removed");
-            pack(&disk, room, DAY, &AtomicBool::new(false)).expect("packed");
+            pack(&disk, &room, DAY, &AtomicBool::new(false)).expect("packed");
             let left: Vec<_> = disk.list(Path::new("archive")).expect("listed").into_iter().map(|it| it.name).collect();
             assert_eq!(left, ["2024-10-27.jsonl.zst"], "{what}");
             assert_eq!(disk.list(Path::new(".postroom")).expect("listed").len(), 1, "{what}: the notes");
@@ -429,22 +461,22 @@ mod tests {
     /// It came after the last look at the folder in its place.
     #[test]
     fn a_day_in_the_room_that_has_more_than_is_packed_is_given_back() {
-        let (top, disk) = archived();
-        let (room, folder) = (Path::new("room"), Path::new("archive").join(DAY));
-        disk.rename_new(&folder, &taken(room, DAY)).expect("renamed");
-        assert!(!has_only(&disk, &taken(room, DAY), &Packed::default()).expect("looked"));
-        end_all_begun(&disk, room).expect("given back");
+        let (top, disk, room) = archived();
+        let (taken, folder) = (taken(&room.path, DAY), Path::new("archive").join(DAY));
+        disk.rename_new(&folder, &taken).expect("renamed");
+        assert!(!has_only(&disk, &taken, &Packed::default()).expect("looked"));
+        end_all_begun(&disk, &room.path).expect("given back");
         assert!(top.path().join(folder).join("13/a.json").exists());
-        assert_eq!(disk.list(room).expect("listed").len(), 0);
+        assert_eq!(begun(&disk, &room), 0);
     }
 
     #[test]
     fn what_cannot_be_read_is_named_as_such() {
-        let (top, disk) = archived();
+        let (top, disk, room) = archived();
         let journal = top.path().join("archive").join(DAY).join("journal.jsonl");
         std::fs::remove_file(&journal).expect("removed");
         std::fs::create_dir(&journal).expect("made");
-        let error = pack(&disk, Path::new("room"), DAY, &AtomicBool::new(false)).expect_err("not packed").to_string();
+        let error = pack(&disk, &room, DAY, &AtomicBool::new(false)).expect_err("not packed").to_string();
         assert!(error.starts_with(&format!("cannot read {}", journal.display())), "{error}");
         assert_eq!(obstacle(&disk, DAY).expect("looked"), Some(journal::journal_path(DAY)));
     }

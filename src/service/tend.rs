@@ -53,7 +53,7 @@ impl Active<'_> {
         let pack_days = self.core.settings.retention.pack_days;
         let Some(day) = retention::day_to_pack(&self.core.disk, pack_days, now.wall_ms)? else { return Ok(()) };
         let stop = Arc::new(AtomicBool::new(false));
-        let (disk, room, stopped) = (self.core.disk.clone(), self.room.path.clone(), stop.clone());
+        let (disk, room, stopped) = (self.core.disk.clone(), self.room.clone(), stop.clone());
         let thread = std::thread::spawn(move || retention::pack(&disk, &room, &day, &stopped));
         self.packing = Some(Packing { stop, thread });
         Ok(())
