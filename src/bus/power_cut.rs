@@ -112,6 +112,8 @@ fn publish_again(
     };
     let mut left = Vec::new();
     for (number, effect) in record.effects.iter().enumerate() {
+        // A split has as many as there are agents, and each is made durable.
+        room.beat_if_due(disk)?;
         // Without the message's text (its writer had not made it durable) what refers to it cannot be written again.
         let Some(content) = record.effect_bytes(number, &text) else { continue };
         // Whether a message has gone its way can be known here alone; staged until later, it could be handled twice.

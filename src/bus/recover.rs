@@ -79,12 +79,9 @@ pub fn recover(
         }
         recovered.rooms += remains.rooms.len();
         recovered.records += remains.records.len();
-        // A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.
-        let told = match remains.records.as_slice() {
-            [] => Told::default(),
-            [_, ..] => Told::since(disk, &remains.begins).unwrap_or_default(),
-        };
+        let told = told(disk, room, &remains)?;
         for records in remains.records.chunks_mut(256) {
+            room.beat_if_due(disk)?;
             let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
             log.commit(disk, room, &batch)?;
             for record in records.iter_mut().filter(|record| record.place.same_mount(&room.place)) {
@@ -125,6 +122,17 @@ pub fn recover(
     }
 }
 
+/// A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.
+fn told(disk: &Disk, room: &Room, remains: &Remains) -> Result<Told, BusError> {
+    if remains.records.is_empty() {
+        return Ok(Told::default());
+    }
+    match Told::since(disk, &|| room.beat_if_due(disk), &remains.begins) {
+        Err(BusError::RoomGone) => Err(BusError::RoomGone),
+        told => Ok(told.unwrap_or_default()),
+    }
+}
+
 /// Finds every room inside the own one, however deeply nested, and reads all logs before anything is done.
 fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
     let mut remains = Remains {
@@ -141,7 +149,7 @@ fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
     let mut decided: HashMap<(Ticket, u32), (u64, usize)> = HashMap::new();
     let (mut records, mut overtaken) = (Vec::new(), HashSet::new());
     for path in &remains.rooms {
-        let contents = log::read(disk, path)?;
+        let contents = log::read(disk, &|| room.beat_if_due(disk), path)?;
         if contents.damaged {
             remains.damaged.push(path.clone());
         }
@@ -369,6 +377,7 @@ fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered)
         .map(|record| (record.claim.ticket, record.claim.attempt))
         .collect();
     for (name, path) in &remains.files {
+        room.beat_if_due(disk)?;
         let Some(claim) = ClaimName::parse(name) else {
             disk.remove_file(path)?;
             continue;

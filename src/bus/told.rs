@@ -13,13 +13,14 @@ use super::error::BusError;
 use super::journal;
 use super::layout::{self, Ticket};
 use super::record::{EndStep, Record};
+use super::room::Alive;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told(HashSet<(Ticket, u32, EndStep)>);
 
 impl Told {
     /// Reads the journals from the oldest of these beginnings on: day and bytes.
-    pub(super) fn since(disk: &Disk, begins: &[(String, u64)]) -> Result<Told, BusError> {
+    pub(super) fn since(disk: &Disk, alive: Alive<'_>, begins: &[(String, u64)]) -> Result<Told, BusError> {
         let mut told = Told::default();
         let Some(first_day) = begins.iter().map(|(day, _)| day).min() else { return Ok(told) };
         for entry in disk.list(Path::new(layout::ARCHIVE))? {
@@ -28,7 +29,10 @@ impl Told {
             let Some(mut file) = journal::open(disk, day)? else { continue };
             let path = journal::journal_path(day);
             file.seek(SeekFrom::Start(from)).map_err(|e| DiskError::new("read", &path, e))?;
-            for line in BufReader::new(file).split(b'\n') {
+            for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
+                if number % 4096 == 0 {
+                    alive()?;
+                }
                 let line = line.map_err(|e| DiskError::new("read", &path, e))?;
                 told.0.extend(end_in(&line));
             }
@@ -57,6 +61,22 @@ fn end_in(line: &[u8]) -> Option<(Ticket, u32, EndStep)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_reads_a_long_journal_says_that_it_is_alive_and_ends_when_it_is_replaced() {
+        let top = tempfile::tempdir().expect("a folder");
+        let (begin, path) = ("2024-10-27".to_owned(), top.path().join(journal::journal_path("2024-10-27")));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, "{}\n".repeat(10_000)).expect("written");
+        let disk = Disk::open(top.path()).expect("opened");
+        let beats = std::cell::Cell::new(0);
+        let alive = || {
+            beats.set(beats.get() + 1);
+            if beats.get() < 3 { Ok(()) } else { Err(BusError::RoomGone) }
+        };
+        let ended = Told::since(&disk, &alive, &[(begin, 0)]);
+        assert!(matches!(ended, Err(BusError::RoomGone)), "{ended:?}");
+    }
 
     #[test]
     fn only_the_steps_that_end_an_attempt_are_ends() {

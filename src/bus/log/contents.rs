@@ -1,7 +1,7 @@
 //! What a log says, read back.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::super::error::BusError;
 use super::super::layout::{self, ClaimName};
 use super::super::place::Place;
 use super::super::record::{self, Record};
+use super::super::room::Alive;
 use super::Note;
 use super::frame::Frames;
 
@@ -31,21 +32,21 @@ pub struct Contents {
 }
 
 /// Reads the log in this folder. A `log.new` beside it takes effect by its rename only and is not looked at.
-pub fn read(disk: &Disk, folder: &Path) -> Result<Contents, BusError> {
+pub fn read(disk: &Disk, alive: Alive<'_>, folder: &Path) -> Result<Contents, BusError> {
     let path: PathBuf = folder.join(layout::ROOM_LOG);
     let Some(fd) = disk.open_beneath(&path, rustix::fs::OFlags::RDONLY)? else { return Ok(Contents::default()) };
     let file = File::from(fd);
     let len = file.metadata().map_err(|e| DiskError::new("look at", &path, e))?.len();
-    let contents = parse(BufReader::with_capacity(AT_A_TIME, file), len);
-    Ok(contents.map_err(|e| DiskError::new("read", &path, e))?)
+    parse(BufReader::with_capacity(AT_A_TIME, file), len, alive, &path)
 }
 
-fn parse(from: impl Read, len: u64) -> io::Result<Contents> {
+fn parse(from: impl Read, len: u64, alive: Alive<'_>, path: &Path) -> Result<Contents, BusError> {
     let mut contents = Contents::default();
     let mut frames = Frames::new(from, len);
     let mut one_by_one = None;
     let mut place: Option<Arc<Place>> = None;
-    while let Some(body) = frames.next()? {
+    while let Some(body) = frames.next().map_err(|e| DiskError::new("read", path, e))? {
+        alive()?;
         match body.split_first() {
             Some((b'R', record)) => match Record::decode(place.as_ref(), record) {
                 Some(record) => {
@@ -77,7 +78,7 @@ pub(super) mod tests {
     use super::*;
 
     pub fn parsed(text: &[u8]) -> Contents {
-        parse(text, text.len() as u64).expect("memory can be read")
+        parse(text, text.len() as u64, &|| Ok(()), Path::new("log")).expect("memory can be read")
     }
 
     fn note(number: u64, claim: &str, out: &mut Vec<u8>) {
@@ -107,6 +108,19 @@ pub(super) mod tests {
         let mut flipped = text[..whole].to_vec();
         flipped[whole - 5] ^= 1;
         assert_eq!(parsed(&flipped).begun.len(), 1);
+    }
+
+    #[test]
+    fn whoever_reads_a_log_says_that_it_is_alive_and_ends_when_it_is_replaced() {
+        let mut text = Vec::new();
+        (1..=100).for_each(|number| note(number, "1", &mut text));
+        let beats = std::cell::Cell::new(0);
+        let alive = || {
+            beats.set(beats.get() + 1);
+            if beats.get() < 50 { Ok(()) } else { Err(BusError::RoomGone) }
+        };
+        let ended = parse(&*text, text.len() as u64, &alive, Path::new("log"));
+        assert!(matches!(ended, Err(BusError::RoomGone)) && beats.get() == 50, "{ended:?}");
     }
 
     #[test]
