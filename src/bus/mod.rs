@@ -12,7 +12,8 @@
 //! | [`state`] | what extensions keep |
 //! | [`journal`], [`history`], [`ids`], [`retention`] | what is remembered, and for how long |
 //! | [`create()`], [`open`] | making a bus, opening one |
-//! | [`recover`], `power_cut`, [`unfinished`] | what a dead service left; what a power cut undid; what cannot be carried out now |
+//! | [`recover`], `remains`, `told` | what a dead service left, and what the journal tells of it |
+//! | `power_cut`, [`unfinished`] | what a power cut undid; what cannot be carried out now |
 //! | [`view`] | read-only views of a bus, for people |
 //! | [`file_system`] | whether a file system can keep the promises |
 
@@ -34,6 +35,7 @@ mod power_cut;
 pub mod publish;
 pub mod record;
 pub mod recover;
+mod remains;
 pub mod retention;
 pub mod room;
 pub mod state;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, Sync};
 use super::error::BusError;
 use super::folders::Folders;
-use super::layout::{self, ClaimName, WaitingName};
+use super::layout::{self, ClaimName};
 use super::publish;
-use super::record::{Finish, Record, Target};
-use super::recover::Remains;
+use super::record::{Finish, Target};
+use super::remains::Remains;
 use super::room::Room;
 use super::state;
 use super::unfinished::{Outcome, SetAside, Turn};
@@ -30,10 +30,10 @@ pub(super) fn carry_out(
     if !remains.is_last(index) {
         return Ok(Outcome::Done);
     }
-    let message = message_file(disk, remains, record, record.claim.attempt)?;
+    let message = remains.message_file(record, record.claim.attempt);
     let turn = set_aside.turn_of(record);
-    let staged = publish_again(disk, room, remains, index, message.as_deref(), turn)?;
-    let Some(path) = &message else {
+    let staged = publish_again(disk, room, remains, index, message, turn)?;
+    let Some(path) = message else {
         return Ok(match staged.as_slice() {
             [_, ..] => Outcome::SetAside(staged),
             [] if is_undone(disk, remains, index)? => Outcome::Undone,
@@ -60,39 +60,8 @@ pub(super) fn is_undone(disk: &Disk, remains: &Remains, index: usize) -> Result<
         return Ok(false);
     }
     // Under a higher attempt, too: it was resumed, and that stayed.
-    let is_there =
-        disk.stat(&record.finish.path())?.is_some() || message_file(disk, remains, record, u32::MAX)?.is_some();
+    let is_there = remains.message_file(record, u32::MAX).is_some() || disk.stat(&record.finish.path())?.is_some();
     Ok(!is_there)
-}
-
-/// Where the message's file is, if it is not where the record takes it: in a room, or waiting, under `last_attempt` or one
-/// before.
-fn message_file(
-    disk: &Disk,
-    remains: &Remains,
-    record: &Record,
-    last_attempt: u32,
-) -> Result<Option<PathBuf>, BusError> {
-    let is_it = |claim: &ClaimName| claim.ticket == record.claim.ticket && claim.attempt <= last_attempt;
-    let in_room = remains.files.iter().find(|(name, _)| ClaimName::parse(name).is_some_and(|claim| is_it(&claim)));
-    if let Some((_, path)) = in_room {
-        return Ok(Some(path.clone()));
-    }
-    let end = record.finish.path();
-    for folder in [layout::DEFERRED, layout::HELD] {
-        let mut found = None;
-        disk.for_each(folder.as_ref(), |name, _| {
-            let path = Path::new(folder).join(name);
-            let waiting = name.to_str().and_then(WaitingName::parse);
-            if path != end && waiting.is_some_and(|waiting| is_it(&waiting.claim)) {
-                found = Some(path);
-            }
-        })?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
 }
 
 /// Which of the effects cannot be published now: these are staged in the own room.
@@ -194,11 +163,10 @@ fn has_gone_its_way(disk: &Disk, remains: &Remains, name: &str, content: &[u8]) 
     if let Some(record) = remains.last_of(claim.ticket) {
         let is_final = matches!(record.finish, Finish::Archive { .. } | Finish::DeadLetter { .. });
         return Ok(is_final
-            || disk.stat(&record.finish.path())?.is_some()
-            || message_file(disk, remains, record, u32::MAX)?.is_some());
+            || remains.message_file(record, u32::MAX).is_some()
+            || disk.stat(&record.finish.path())?.is_some());
     }
-    let is_it = |name: &str| ClaimName::parse(name).is_some_and(|other| other.ticket == claim.ticket);
-    let Some((_, path)) = remains.files.iter().find(|(name, _)| is_it(name)) else { return Ok(false) };
+    let Some(path) = remains.claimed(claim.ticket) else { return Ok(false) };
     if disk.read(path, u64::MAX)?.is_some_and(|bytes| bytes == content) {
         return Ok(true);
     }

@@ -5,21 +5,22 @@
 //! if its handling had begun), so its place in the order and its count of attempts are kept. All of it can be interrupted and
 //! done again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::disk::{Disk, EntryKind, Moved};
+use super::disk::{Disk, Moved};
 use super::error::BusError;
 use super::folders::Folders;
 use super::ids::Ids;
 use super::journal::Journal;
 use super::layout::{self, ClaimName, Ticket};
-use super::log::{self, Durability, Log, Note};
+use super::log::{Durability, Log, Note};
 use super::power_cut;
 use super::publish;
-use super::record::{Finish, IdNote, IdState, Record};
+use super::record::{IdNote, IdState, Record};
+use super::remains::{Remains, is_staged_file};
 use super::room::Room;
 use super::told::Told;
 use super::unfinished::{Outcome, SetAside, Turn, Unfinished};
@@ -45,22 +46,6 @@ pub struct Recovered {
     pub moved_aside: Vec<PathBuf>,
 }
 
-/// Everything that the old rooms hold.
-pub(super) struct Remains {
-    /// Deepest first.
-    rooms: Vec<PathBuf>,
-    /// Claims and staged effects: name to path.
-    pub(super) files: HashMap<String, PathBuf>,
-    /// What is decided, in the order of decision.
-    pub(super) records: Vec<Record>,
-    /// The last record of each message, by its place in `records`.
-    latest: HashMap<Ticket, usize>,
-    begun: HashMap<(Ticket, u32), ClaimName>,
-    /// Where the journal stood when each log began.
-    begins: Vec<(String, u64)>,
-    damaged: Vec<PathBuf>,
-}
-
 /// Works off everything in the rooms that were taken over. Nothing may be claimed before this has succeeded. `day`: which it is now.
 pub fn recover(
     disk: &Disk,
@@ -73,7 +58,7 @@ pub fn recover(
 ) -> Result<Recovered, BusError> {
     let mut recovered = Recovered::default();
     loop {
-        let mut remains = read_all(disk, room)?;
+        let mut remains = Remains::read(disk, room)?;
         if remains.rooms.is_empty() {
             return Ok(recovered);
         }
@@ -131,86 +116,6 @@ fn told(disk: &Disk, room: &Room, remains: &Remains) -> Result<Told, BusError> {
         Err(BusError::RoomGone) => Err(BusError::RoomGone),
         told => Ok(told.unwrap_or_default()),
     }
-}
-
-/// Finds every room inside the own one, however deeply nested, and reads all logs before anything is done.
-fn read_all(disk: &Disk, room: &Room) -> Result<Remains, BusError> {
-    let mut remains = Remains {
-        rooms: Vec::new(),
-        files: HashMap::new(),
-        records: Vec::new(),
-        latest: HashMap::new(),
-        begun: HashMap::new(),
-        begins: Vec::new(),
-        damaged: Vec::new(),
-    };
-    collect_rooms(disk, &room.path, &mut remains.rooms)?;
-    remains.rooms.reverse();
-    let mut decided: HashMap<(Ticket, u32), (u64, usize)> = HashMap::new();
-    let (mut records, mut overtaken) = (Vec::new(), HashSet::new());
-    for path in &remains.rooms {
-        let contents = log::read(disk, &|| room.beat_if_due(disk), path)?;
-        if contents.damaged {
-            remains.damaged.push(path.clone());
-        }
-        remains.begun.extend(contents.begun.into_iter().map(|claim| ((claim.ticket, claim.attempt), claim)));
-        remains.begins.extend(contents.begin);
-        for (index, record) in (records.len()..).zip(&contents.records) {
-            let key = (record.claim.ticket, record.claim.attempt);
-            // Of two, the one of the higher term, then the one that was written later.
-            match decided.get(&key) {
-                Some((term, _)) if *term > record.term => {
-                    overtaken.insert(index);
-                    continue;
-                }
-                Some((_, earlier)) => overtaken.insert(*earlier),
-                None => false,
-            };
-            decided.insert(key, (record.term, index));
-        }
-        // A full log has 20,000 of them, of 3 KB each: taken over, not copied.
-        if records.is_empty() {
-            records = contents.records
-        } else {
-            records.extend(contents.records)
-        }
-        for entry in disk.list(path)? {
-            let Some(name) = entry.name.to_str() else { continue };
-            if is_staged_file(name, entry.kind) || ClaimName::parse(name).is_some() {
-                remains.files.insert(name.to_owned(), path.join(name));
-            }
-        }
-    }
-    let mut indices = 0..;
-    records.retain(|_| indices.next().is_some_and(|index| !overtaken.contains(&index)));
-    remains.records = records;
-    remains.records.sort_by_key(|record| record.term);
-    remains.latest = remains.records.iter().enumerate().map(|(index, record)| (record.claim.ticket, index)).collect();
-    Ok(remains)
-}
-
-/// The rooms below `path`, outermost first, each before those nested in it.
-fn collect_rooms(disk: &Disk, path: &Path, rooms: &mut Vec<PathBuf>) -> Result<(), BusError> {
-    for entry in disk.list(path)? {
-        let is_old = entry.name.to_str().is_some_and(|name| name.starts_with(layout::ROOM_OLD));
-        if !is_old || !matches!(entry.kind, EntryKind::Folder | EntryKind::Unknown) {
-            continue;
-        }
-        let outer = path.join(&entry.name);
-        for inner in disk.list(&outer)? {
-            let is_room = inner.name.to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
-            if is_room && matches!(inner.kind, EntryKind::Folder | EntryKind::Unknown) {
-                let found = outer.join(&inner.name);
-                rooms.push(found.clone());
-                collect_rooms(disk, &found, rooms)?;
-            }
-        }
-        if !rooms.iter().any(|room| room.starts_with(&outer)) {
-            // A term whose room is gone already: its folder is all that is left.
-            disk.remove_folder(&outer)?;
-        }
-    }
-    Ok(())
 }
 
 fn move_damaged_log(
@@ -340,34 +245,6 @@ fn forget<'a>(ids: &mut Ids, noted: &mut Noted<'a>, record: &'a Record) -> Resul
     Ok(())
 }
 
-impl Remains {
-    /// This record put the message off, and its handling began again after that, as the same attempt: what the record says about
-    /// the message is over.
-    fn is_resumed(&self, record: &Record) -> bool {
-        matches!(record.finish, Finish::Deferred { .. } | Finish::Held { .. })
-            && self.begun.contains_key(&(record.claim.ticket, record.claim.attempt))
-    }
-
-    pub(super) fn path_of(&self, room: &Room, name: &str) -> PathBuf {
-        self.files.get(name).cloned().unwrap_or_else(|| room.file(name))
-    }
-
-    /// Is it the last record of its message?
-    pub(super) fn is_last(&self, index: usize) -> bool {
-        self.latest.get(&self.records[index].claim.ticket) == Some(&index)
-    }
-
-    pub(super) fn last_of(&self, ticket: Ticket) -> Option<&Record> {
-        self.latest.get(&ticket).map(|index| &self.records[*index])
-    }
-
-    /// Does a later record change the registration of this agent?
-    pub(super) fn registration_is_overtaken(&self, index: usize, agent: &str) -> bool {
-        let later = self.records[index + 1..].iter().flat_map(|record| &record.effects);
-        later.filter_map(|effect| effect.to.registration()).any(|other| other == agent)
-    }
-}
-
 /// Removes staged files of no record, and renames undecided claims into the own room.
 fn adopt(disk: &Disk, room: &Room, remains: &Remains, recovered: &mut Recovered) -> Result<(), BusError> {
     let decided: HashSet<(Ticket, u32)> = remains
@@ -421,11 +298,6 @@ fn remove_room(disk: &Disk, path: &Path, recovered: &mut Recovered) -> Result<()
         disk.remove_folder(outer)?;
     }
     Ok(())
-}
-
-/// A folder under such a name was not made by a service.
-fn is_staged_file(name: &str, kind: EntryKind) -> bool {
-    layout::is_staged(name) && kind != EntryKind::Folder
 }
 
 /// Where it is now.

@@ -11,7 +11,8 @@ use super::disk::{Disk, Moved};
 use super::error::BusError;
 use super::layout::Ticket;
 use super::record::Record;
-use super::recover::{self, Remains};
+use super::recover;
+use super::remains::Remains;
 use super::room::Room;
 
 /// A decided record that is still to be carried out.
