@@ -65,22 +65,7 @@ pub fn recover(
         recovered.rooms += remains.rooms.len();
         recovered.records += remains.records.len();
         let told = told(disk, room, &remains)?;
-        for records in remains.records.chunks_mut(256) {
-            room.beat_if_due(disk)?;
-            let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
-            log.commit(disk, room, &batch)?;
-            for record in records.iter_mut().filter(|record| record.place.same_mount(&room.place)) {
-                // What is still here will be needed to carry it out.
-                let is_here = remains.files.contains_key(&record.claim.to_string());
-                if told.has(record) && !is_here {
-                    forget_texts(record);
-                }
-            }
-        }
-        // Which handlings had begun is known from the old logs alone, too.
-        for claim in remains.begun.values() {
-            log.note(room, &Note::Started { claim: claim.to_string() })?;
-        }
+        write_down(disk, room, log, &mut remains, &told)?;
         for path in &remains.rooms {
             disk.remove_file(&path.join(layout::ROOM_NEW_LOG))?;
             move_damaged_log(disk, room, path, &remains.damaged, &mut recovered)?;
@@ -105,6 +90,27 @@ pub fn recover(
             remove_room(disk, path, &mut recovered)?;
         }
     }
+}
+
+/// Makes the own log say all that the old ones do.
+fn write_down(disk: &Disk, room: &Room, log: &mut Log, remains: &mut Remains, told: &Told) -> Result<(), BusError> {
+    for records in remains.records.chunks_mut(256) {
+        room.beat_if_due(disk)?;
+        let batch: Vec<(&Record, &[u8])> = records.iter().map(|record| (record, &[][..])).collect();
+        log.commit(disk, room, &batch)?;
+        for record in records.iter_mut().filter(|record| record.place.same_mount(&room.place)) {
+            // What is still here will be needed to carry it out.
+            let is_here = remains.files.contains_key(&record.claim.to_string());
+            if told.has(record) && !is_here {
+                forget_texts(record);
+            }
+        }
+    }
+    // Which handlings had begun is known from the old logs alone, too.
+    for claim in remains.begun.values() {
+        log.note(room, &Note::Started { claim: claim.to_string() })?;
+    }
+    Ok(())
 }
 
 /// A journal that cannot be read tells nothing: then lines are written twice, which readers ignore.

@@ -36,6 +36,11 @@ impl Active<'_> {
                 record,
             };
             self.in_flight.extend(decision.key.clone());
+            // For the limits it waits already.
+            if let (Some(_), Some(message)) = (decision.due, &decision.message) {
+                self.waiting.announce();
+                self.senders.add(message.sender(), decision.bytes);
+            }
             for effect in staged {
                 self.expect(&decision.record, effect);
             }
@@ -132,8 +137,11 @@ mod tests {
         put(&bus, &active, &claim.file_name(), text.as_bytes());
         let finish = Finish::Deferred { name: claim.waiting(GIVEN_BACK) };
         let record = record(&active, claim, finish, Vec::new());
+        let alice = AgentId::parse("alice").expect("a name");
         active.inherit(vec![Unfinished { record, staged: Vec::new() }], Now::get());
+        assert_eq!((active.waiting.len(), active.senders.of(&alice)), (1, (1, text.len() as u64)));
         active.work();
+        assert_eq!((active.waiting.len(), active.senders.of(&alice)), (0, (0, 0)));
         assert!(bus.path.join("inbox/alice/m-1.reply.json").exists());
         assert_eq!(active.undone().count(), 0);
     }
@@ -163,5 +171,36 @@ mod tests {
         active.work();
         assert_eq!(active.state.get(&key).expect("read"), expected, "from its file");
         assert!(bus.path.join(".postroom/state/one/k").exists());
+    }
+
+    #[test]
+    fn a_service_that_ends_leaves_it_to_the_next_one_with_its_room() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        let to = Target::Inbox { agent: "bob".into(), stem: "m-1".into(), number: 1 };
+        let (claim, effects) = (claim(), vec![Effect::whole(to, b"{}".to_vec())]);
+        let finish = Finish::DeadLetter { name: claim.dead().0 };
+        let record = record(&active, claim, finish, effects);
+        put(&bus, &active, &record.staged_name(0), b"{}");
+        put(&bus, &active, &record.claim.file_name(), b"the message");
+        active.log.commit(&active.core.disk, &active.room, &[(&record, b"")]).expect("decided");
+        std::fs::write(bus.path.join("inbox/bob"), "in the way").expect("written");
+        active.inherit(vec![Unfinished { record: record.clone(), staged: vec![0] }], Now::get());
+        let rooms = || std::fs::read_dir(bus.path.join("processing")).expect("listed").count();
+        for _ in 0..2 {
+            active.work();
+            active.stop();
+            active.leave().expect("left");
+            drop(active);
+            assert_eq!(rooms(), 1);
+            active = bus.serve();
+            assert_eq!(active.undone().map(|decision| &decision.record).collect::<Vec<_>>(), [&record]);
+        }
+        std::fs::remove_file(bus.path.join("inbox/bob")).expect("removed");
+        active.work();
+        assert!(bus.path.join("inbox/bob/m-1.json").exists() && bus.path.join(record.finish.path()).exists());
+        active.stop();
+        active.leave().expect("left");
+        assert_eq!(rooms(), 0);
     }
 }
