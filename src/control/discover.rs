@@ -8,9 +8,6 @@ use super::parameters::Parameters;
 use super::{Answer, Call, Extension, Registration, refuse};
 use crate::message::{Code, Failure, Handled, JsonText, Payload};
 
-/// A reply has at most so many bytes: as many as a message may have, unless that is set otherwise.
-const REPLY_MAX: usize = 16 << 20;
-
 struct Request {
     /// Only those with this capability.
     capability: Option<String>,
@@ -55,7 +52,7 @@ pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
         agents: agents.map(|registration| Agent { registration, away: registration.is_away(now) }).collect(),
         extensions: extensions.collect(),
     };
-    reply_within(REPLY_MAX, &found)
+    reply_within(call.bus.reply_bytes, &found)
 }
 
 /// The reply, if it has at most `max` bytes. No more than that is ever built.

@@ -41,6 +41,8 @@ pub struct View<'a> {
     pub extensions: &'a [Extension],
     /// How many agents may be registered; 0 is no limit.
     pub agents_limit: u64,
+    /// How many bytes the payload of a reply may have.
+    pub reply_bytes: usize,
 }
 
 /// An installed extension, as `discover` shows it.

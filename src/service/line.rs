@@ -196,6 +196,7 @@ impl Active<'_> {
             registered: self.registry.agents(),
             extensions: &self.extensions,
             agents_limit: self.core.settings.limits.agents,
+            reply_bytes: usize::try_from(self.core.settings.bus.max_message_bytes).unwrap_or(usize::MAX),
         }
     }
 
