@@ -4,7 +4,7 @@
 //! `lone` does the first two around one message that a service at rest is sent;
 //! `counting` does both to a service with an extension that keeps a number and sends.
 //! `retention` does all three while old days of the archive (`aged`) are packed and removed, and `letters` while dead letters are tried again
-//! and removed. `install` kills the commands that change the set of extensions, and has their calls fail; `alone` has those of one message.
+//! and removed; `set_aside` the first and the last while what is decided cannot be published. `install` kills the commands that change the set of extensions, and has their calls fail; `alone` has those of one message.
 //! `harness` shows on a small stand-in program that the tracer does what the sweeps believe it does, and `auditor` that
 //! the audit finds what is wrong.
 
@@ -23,6 +23,7 @@ mod letters;
 mod lone;
 mod retention;
 mod running;
+mod set_aside;
 mod stand_in;
 mod stop;
 #[path = "../support/mod.rs"]
