@@ -175,7 +175,7 @@ fn what_does_not_parse_is_left_alone() {
     let huge = std::fs::File::create(bus.path("inbox/me/huge.json")).expect("made");
     huge.set_len((1 << 30) + 1).expect("sparse");
     bus.deliver("me", "closed.json", "{}");
-    let no_rights = std::os::unix::fs::PermissionsExt::from_mode(0);
+    let no_rights = std::os::unix::fs::PermissionsExt::from_mode(0o000);
     std::fs::set_permissions(bus.path("inbox/me/closed.json"), no_rights).expect("set");
     std::os::unix::fs::symlink("/etc/hostname", bus.path("inbox/me/link.json")).expect("linked");
     assert_eq!(bus.run(&["recv", "me"]).ok().json()["id"], "whole");
