@@ -79,6 +79,18 @@ pub fn each<T: Sync + std::fmt::Debug>(workers: usize, items: &[T], case: impl F
     past.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs cases with two kills: one service at each of `firsts`, and the one after it at some of its own steps. Most are to be reached.
+///
+/// # Panics
+/// As [`each`].
+pub fn each_pair(workers: usize, firsts: impl Iterator<Item = usize>, case: impl Fn((usize, usize)) -> Verdict + Sync) {
+    let seconds = (8..80).step_by(20);
+    let pairs: Vec<(usize, usize)> =
+        firsts.flat_map(|first| seconds.clone().map(move |second| (first, second))).collect();
+    let missed = each(workers, &pairs, |pair| case(*pair));
+    assert!(missed.len() * 2 < pairs.len(), "most were never reached: {missed:?}");
+}
+
 fn beside(workers: usize, work: impl Fn() + Sync) {
     std::thread::scope(|scope| {
         for _ in 0..workers {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::aged::Aged;
-use crate::cases::{Verdict, count_up, each};
+use crate::cases::{Verdict, count_up, each, each_pair};
 use crate::running::{OneError, Scene};
 use crate::support::audit::{Moment, audit_beside};
 use crate::support::trace::{Aim, Plan, Scope, Step};
@@ -108,11 +108,7 @@ fn killed_while_old_days_are_packed_and_removed() {
 
 #[test]
 fn killed_again_while_old_days_are_packed_and_removed() {
-    let firsts = (12..84).step_by(12);
-    let pairs: Vec<(usize, usize)> =
-        firsts.flat_map(|first| (8..80).step_by(20).map(move |second| (first, second))).collect();
-    let missed = each(WORKERS, &pairs, |pair| killed_twice(*pair));
-    assert!(missed.len() * 2 < pairs.len(), "most were never reached: {missed:?}");
+    each_pair(WORKERS, (12..84).step_by(12), killed_twice);
 }
 
 #[test]
