@@ -29,7 +29,14 @@ fn taken(bytes: &[u8], message: &Message) {
     if let Some(range) = message.payload_range() {
         assert_eq!(&text[range], message.payload_text());
     }
-    let delivery = Delivery { accepted_at: 1, attempt: 1, trust: Trust::Unsigned, hops: 0, traceparent: None };
+    let delivery = Delivery {
+        accepted_at: 1,
+        attempt: 1,
+        trust: Trust::Unsigned,
+        hops: 0,
+        ticket: String::new(),
+        traceparent: None,
+    };
     let rendered = message.render_delivered(&delivery);
     assert_eq!(rendered.segments().concat(), rendered.to_vec());
     let delivered = Message::parse(rendered.to_vec(), GIVEN).expect("what is delivered is a message");
