@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::notice::Notice;
 use super::wake::{Wake, Waker};
+use crate::bus::claim::{self, Writers};
 use crate::extension::lock_file::LockFile;
 use crate::extension::{Broken, Configuration, ExtensionHost, LoadError};
 use crate::message::AgentId;
@@ -111,7 +112,9 @@ impl Installed {
     /// Loads what is there when the service starts, and waits for it.
     pub fn load_now(&self, say: Say<'_>) {
         let mut inner = self.inner.borrow_mut();
-        let Some(found) = inner.list(&self.places, say) else { return };
+        let Some(mut found) = inner.list(&self.places, say) else { return };
+        // What somebody writes at this moment is taken up when it is whole. Where the system cannot tell, the start does not wait to see.
+        found.extensions.retain(|name, _| claim::writers_of(&self.places.folder.join(name)) != Writers::Some);
         inner.taken = found;
         if inner.taken.extensions.is_empty() {
             return;

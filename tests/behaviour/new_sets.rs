@@ -171,6 +171,25 @@ fn what_waits_for_an_extension_goes_on_at_once_when_its_file_is_whole_or_gone() 
     serving.stop();
 }
 
+#[test]
+fn a_file_that_is_being_written_when_the_service_starts_is_waited_for() {
+    use std::io::Write as _;
+    let bus = Session::new();
+    fs::create_dir_all(bus.beside("extensions")).unwrap();
+    let mut whole = fs::File::create(bus.beside("extensions/ext.wasm")).unwrap();
+    let bytes = component("", &[echoing()]);
+    whole.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    ask(&bus, "m-1");
+    let serving = bus.serve();
+    bus.drop("2.json", message("m-2", "alice", "postroom", "mcp.core.echo", "1"));
+    assert_eq!(answer(&bus, "m-2"), "1");
+    whole.write_all(&bytes[bytes.len() / 2..]).unwrap();
+    drop(whole);
+    assert_eq!(answer(&bus, "m-1"), "1");
+    let said = serving.stop();
+    assert!(!said.contains("set aside"), "{said}");
+}
+
 /// Of a component that asks for another try.
 fn not_yet() -> Vec<u8> {
     let mut guest = Guest::new();
