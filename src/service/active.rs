@@ -37,6 +37,7 @@ use super::publisher::Publisher;
 use super::registry::Registry;
 use super::stored::StateStore;
 use super::tell::FirstStep;
+use super::tend::Tend;
 use super::trouble::Trouble;
 use super::waiting::{Senders, Waiting};
 use super::wake::Wakes;
@@ -157,12 +158,10 @@ pub struct Active<'a> {
     /// When it is tried again to watch a bus that is not watched.
     pub(super) watch_at: Instant,
     pub(super) beat_at: Instant,
-    pub(super) tend_at: Instant,
+    /// The housekeeping.
+    pub(super) tend: Tend,
     pub(super) dates: Dates,
 }
-
-/// How often inboxes are looked through for leases, and old days packed.
-const TEND: Duration = Duration::from_secs(10);
 
 impl<'a> Active<'a> {
     /// Takes over what others left, and reads what is remembered. Nothing is claimed before this has succeeded.
@@ -250,7 +249,7 @@ impl<'a> Active<'a> {
             scan_at: now.mono,
             watch_at: now.mono + Duration::from_millis(settings.bus.rescan_ms),
             beat_at: now.mono,
-            tend_at: now.mono,
+            tend: Tend::new(now.mono),
             dates,
         };
         active.inherit(recovered.unfinished, now);
@@ -345,7 +344,7 @@ impl<'a> Active<'a> {
             return Ok(());
         }
         let scan = now.mono >= self.scan_at && self.stop_at.is_none();
-        if scan || self.requested || now.mono >= self.tend_at {
+        if scan || self.requested || self.is_time_to_tend(now) {
             // What is looked at now is to be there as it was decided.
             self.wait_for_publisher(0, now)?;
         }
@@ -375,9 +374,7 @@ impl<'a> Active<'a> {
         if std::mem::take(&mut self.requested) && self.stop_at.is_none() {
             self.answer_requests(now)?;
         }
-        if now.mono >= self.tend_at {
-            // First, so that housekeeping that goes on failing holds up the line only now and then.
-            self.tend_at = now.mono + TEND;
+        if self.is_time_to_tend(now) {
             self.tend(now)?;
         }
         self.look_at_clock(now);

@@ -50,7 +50,7 @@ impl Active<'_> {
                 Wake::Ask(ask) => self.answer_ask(*ask),
                 Wake::Extensions => self.look_at_extensions = true,
                 // What they are about is looked at in every turn.
-                Wake::Published | Wake::Synced | Wake::LockFree => {}
+                Wake::Published | Wake::Synced | Wake::Packed | Wake::LockFree => {}
                 Wake::Stop => self.stop(),
             }
         }
@@ -113,7 +113,7 @@ impl Active<'_> {
     fn until_next(&self, now: Now) -> Duration {
         let until = |instant: Instant| instant.saturating_duration_since(now.mono);
         let grace = Duration::from_millis(self.core.settings.bus.grace_ms);
-        let mut wait = until(self.beat_at).min(until(self.tend_at));
+        let mut wait = until(self.beat_at).min(until(self.tend.at()));
         if let Some(retry) = self.trouble.retry_at() {
             return wait.min(until(retry));
         }

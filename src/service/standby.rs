@@ -102,6 +102,7 @@ pub fn pause(wakes: &mut Wakes, wait: Duration) {
                 | Wake::Ended(_)
                 | Wake::Published
                 | Wake::Synced
+                | Wake::Packed
                 | Wake::Ask(_)
                 | Wake::Extensions,
             ) => {}

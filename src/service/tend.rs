@@ -8,17 +8,72 @@ use std::time::{Duration, Instant};
 use super::active::Active;
 use super::clock::Now;
 use super::notice::Notice;
+use super::wake::{Wake, Waker};
 use crate::bus::{BusError, retention, term};
+
+/// How often inboxes are looked through for leases, and old days packed.
+const EVERY: Duration = Duration::from_secs(10);
+/// So much later it is tried again after a failure, then after twice as long each time: a disk that is full is not filled anew at every turn.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// When the housekeeping is due.
+#[derive(Debug)]
+pub struct Tend {
+    at: Instant,
+    again: Duration,
+}
+
+impl Tend {
+    pub fn new(at: Instant) -> Tend {
+        Tend { at, again: AGAIN }
+    }
+
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn done(&mut self, done: &Result<(), BusError>, now: Instant) {
+        let wait = if done.is_ok() { EVERY } else { self.again };
+        self.again = if done.is_ok() { AGAIN } else { (self.again * 2).min(EVERY) };
+        self.at = now + wait;
+    }
+}
 
 /// A day that is being packed, beside the line: compressing a million messages must not hold up the next one.
 #[derive(Debug)]
 pub struct Packing {
     stop: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), BusError>>,
 }
 
+/// Tells of the end, also where that is a panic.
+struct End {
+    ended: Arc<AtomicBool>,
+    wake: Waker,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        self.wake.wake(Wake::Packed);
+    }
+}
+
 impl Active<'_> {
+    /// The end of a packing is looked at at once.
+    pub(super) fn is_time_to_tend(&self, now: Now) -> bool {
+        let has_packed = |packing: &Packing| packing.ended.load(Ordering::Acquire);
+        now.mono >= self.tend.at || self.packing.as_ref().is_some_and(has_packed)
+    }
+
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
+        let done = self.tend_all(now);
+        self.tend.done(&done, now.mono);
+        done
+    }
+
+    fn tend_all(&mut self, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
         self.inboxes.answers.remove_old(&self.core.disk, &self.room, now)?;
         term::remove_probes(&self.core.disk)?;
@@ -40,7 +95,7 @@ impl Active<'_> {
     }
 
     fn pack(&mut self, now: Now) -> Result<(), BusError> {
-        let ended = self.packing.take_if(|packing| packing.thread.is_finished());
+        let ended = self.packing.take_if(|packing| packing.ended.load(Ordering::Acquire));
         let ended = ended.map_or(Ok(()), |packing| self.packed(packing));
         if self.packing.is_some() {
             return Ok(());
@@ -52,10 +107,14 @@ impl Active<'_> {
         }
         let pack_days = self.core.settings.retention.pack_days;
         let Some(day) = retention::day_to_pack(&self.core.disk, pack_days, now.wall_ms)? else { return Ok(()) };
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (disk, room, stopped) = (self.core.disk.clone(), self.room.clone(), stop.clone());
-        let thread = std::thread::spawn(move || retention::pack(&disk, &room, &day, &stopped));
-        self.packing = Some(Packing { stop, thread });
+        let end = End { ended: ended.clone(), wake: self.core.wake.clone() };
+        let thread = std::thread::spawn(move || {
+            let _end = end;
+            retention::pack(&disk, &room, &day, &stopped)
+        });
+        self.packing = Some(Packing { stop, ended, thread });
         Ok(())
     }
 
@@ -92,6 +151,19 @@ mod tests {
     use crate::bus::time;
 
     const DAY_MS: u64 = 86_400_000;
+
+    #[test]
+    fn what_failed_is_tried_again_soon_and_less_and_less_often() {
+        let start = Instant::now();
+        let mut tend = Tend::new(start);
+        let mut after = |done: Result<(), BusError>| {
+            tend.done(&done, start);
+            (tend.at() - start).as_secs()
+        };
+        let waits: Vec<u64> = (0..6).map(|_| after(Err(BusError::RoomGone))).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+        assert_eq!([after(Ok(())), after(Err(BusError::RoomGone))], [10, 1]);
+    }
 
     #[test]
     fn an_answer_that_nobody_takes_goes_after_a_day_by_the_monotonic_clock() {

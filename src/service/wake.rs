@@ -26,6 +26,8 @@ pub enum Wake {
     Published,
     /// The file system has been synced beside the line.
     Synced,
+    /// The packing of an old day has ended, well or not.
+    Packed,
     /// A running attempt calls a control command.
     Ask(Box<Ask>),
     /// The folder of the extensions may have changed, or a set of them is loaded.

@@ -10,7 +10,7 @@ use crate::support::trace::{Aim, Ending, Fault, Kind, Plan, Report, Scope, Step,
 use crate::support::workload::{Sent, drop_all, echo, one_of_each};
 use crate::support::workspace::{Durability, Workspace, below, wait_until};
 
-/// Far more than anything takes (housekeeping that failed: 20 s); only a service that hangs needs it.
+/// Far more than anything takes; only a service that hangs needs it.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// What is wrong with a bus to which this was sent.
