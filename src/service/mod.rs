@@ -5,12 +5,13 @@
 //! | `line` | one batch from the drop to the end: claim, check, route, handle, commit, publish, finish |
 //! | `gather`, `check`, `decide`, `answer`, `dead`, `settle`, `tell` | its steps; `dead` is what becomes of what is refused, `tell` what the journal says |
 //! | `publisher`, `early_sync` | the threads beside the line: one publishes and finishes, one syncs before a checkpoint has to |
-//! | `active`, `standby` | the two lives of a service |
+//! | `active`, `standby`, `inherited` | the two lives of a service; what it goes on with of one that died |
+//! | `claimed`, `clock` | a message while it is worked on; both clocks at one moment |
 //! | `calendar`, `dates` | which folder of the archive is being filled; whether the date may make anything old |
-//! | `drop_queue`, `waiting`, `lanes` | what waits in the drop, in `deferred/`, for an extension |
+//! | `drop_queue`, `waiting`, `lanes`, `awaited` | what waits in the drop, in `deferred/`, for an extension, for one that is still to come |
 //! | `attempt`, `attempted`, `stored` | what a running attempt has at hand, what becomes of what it did, what extensions keep |
 //! | `inboxes`, `inbox_names`, `registry`, `installed` | what is known of the agents; which extensions there are |
-//! | `requests`, `tend`, `stop`, `trouble`, `notice` | the command line's wishes, housekeeping, the end, errors, what is said of it |
+//! | `requests`, `untaken`, `tend`, `stop`, `trouble`, `notice` | the command line's wishes, answers that it has not taken, housekeeping, the end, errors, what is said of it |
 //! | `listen`, `wake`, `watch` | what the service waits on: events of the drop, of other threads, and times |
 //!
 //! A program can embed it: see `examples/embed.rs`.
