@@ -68,12 +68,16 @@ impl Active<'_> {
     }
 
     pub(super) fn tend(&mut self, now: Now) -> Result<(), BusError> {
-        let done = self.tend_all(now);
+        // Taken in any case: one that has ended must not make it time to tend for ever.
+        let ended = self.packing.take_if(|packing| packing.ended.load(Ordering::Acquire));
+        let ended = ended.map_or(Ok(()), |packing| self.packed(packing));
+        let done = self.tend_all(ended, now);
         self.tend.done(&done, now.mono);
         done
     }
 
-    fn tend_all(&mut self, now: Now) -> Result<(), BusError> {
+    /// `ended`: how the last packing has ended.
+    fn tend_all(&mut self, ended: Result<(), BusError>, now: Now) -> Result<(), BusError> {
         self.inboxes.return_leases(&self.core.disk, now)?;
         self.inboxes.answers.remove_old(&self.core.disk, &self.room, now)?;
         term::remove_probes(&self.core.disk)?;
@@ -83,7 +87,7 @@ impl Active<'_> {
             self.ids.forget_old(&self.core.disk, now.wall_ms)?;
             retention::remove_old(&self.core.disk, &self.room.path, remove_days, now.wall_ms)?;
         }
-        self.pack(now)
+        self.pack(ended, now)
     }
 
     /// Which day it is, and whether that is to be believed.
@@ -94,9 +98,7 @@ impl Active<'_> {
         self.calendar.set(now.wall_ms, self.dates.belief());
     }
 
-    fn pack(&mut self, now: Now) -> Result<(), BusError> {
-        let ended = self.packing.take_if(|packing| packing.ended.load(Ordering::Acquire));
-        let ended = ended.map_or(Ok(()), |packing| self.packed(packing));
+    fn pack(&mut self, ended: Result<(), BusError>, now: Now) -> Result<(), BusError> {
         if self.packing.is_some() {
             return Ok(());
         }
@@ -163,6 +165,21 @@ mod tests {
         let waits: Vec<u64> = (0..6).map(|_| after(Err(BusError::RoomGone))).collect();
         assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
         assert_eq!([after(Ok(())), after(Err(BusError::RoomGone))], [10, 1]);
+    }
+
+    #[test]
+    fn housekeeping_that_fails_after_a_packing_holds_up_the_line_only_now_and_then() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        active.work();
+        let thread = std::thread::spawn(|| Ok(()));
+        active.packing = Some(Packing { stop: Arc::default(), ended: Arc::new(true.into()), thread });
+        let answers = bus.path.join(".postroom/answers");
+        std::fs::remove_dir(&answers).expect("removed");
+        std::fs::write(&answers, "no folder").expect("written");
+        let now = Now::get();
+        active.turn(now).expect_err("the answers cannot be listed");
+        active.turn(now).expect("the line goes on meanwhile");
     }
 
     #[test]
