@@ -300,3 +300,54 @@ fn carry_out(disk: &Disk, room: &Room, folders: &mut Folders, decision: &Decisio
     let claimed = room.file(record.claim.file_name());
     publish::finish(disk, room, &claimed, folders, &record.finish)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::super::attempted::tests::Bus;
+    use super::*;
+    use crate::bus::layout::{ClaimName, Ticket};
+    use crate::bus::record::{Finish, Record, Story};
+
+    /// The thread stands before a closed gate: the test ends the program if the wait for it does not end.
+    #[test]
+    fn whoever_waits_for_the_thread_ends_its_pause() {
+        let bus = Bus::new();
+        let mut active = bus.serve();
+        let decision = |number| {
+            let claim = ClaimName::first(Ticket::new(), "m.json".as_ref());
+            let finish = Finish::Deferred { name: claim.waiting(1) };
+            let (term, place) = (active.room.term, active.room.place.clone());
+            let story = Story::default();
+            let record =
+                Record { term, place, claim, finish, effects: Vec::new(), ahead: None, id: None, answers: None, story };
+            let (parts, sent) = (Vec::new(), Vec::new());
+            Arc::new(Decision {
+                record,
+                message: None,
+                key: None,
+                parts,
+                sent,
+                due: None,
+                bytes: 0,
+                number,
+                staged: true,
+            })
+        };
+        let batch: Vec<Arc<Decision>> = (1..=8).map(decision).collect();
+        let pause = active.publisher.pause();
+        assert!(active.publisher.publish(batch).is_empty() && active.publisher.len() == 8, "the thread has them");
+        let (done, waits) = channel::<()>();
+        let watchdog = std::thread::spawn(move || {
+            if waits.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("waiting for the publisher did not end");
+                std::process::abort();
+            }
+        });
+        assert_eq!(std::iter::from_fn(|| active.publisher.take()).count(), 8);
+        drop((done, pause));
+        watchdog.join().expect("the watchdog");
+    }
+}
